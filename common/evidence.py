@@ -1,0 +1,53 @@
+"""A chunk as it is put before the model, with all that a citation and a receipt need to name it again."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One chunk found for one question.
+
+    `span` is the half-open range of `text` in the document's text at `revision`, in code points. `heading` is the
+    path of headings above it, title first. `score` is in 0..1 and comparable between questions. `fence` is the mark
+    that encloses the chunk in the prompt: the same for every request, and unknown to the document's author.
+    """
+
+    chunk: str
+    digest: str
+    knowledge: str
+    document: str
+    revision: int
+    title: str
+    heading: tuple[str, ...]
+    text: str
+    span: tuple[int, int]
+    page: int | None
+    lang: str
+    position: int
+    score: float
+    fence: str
+
+    def to_wire(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> Self:
+        fields: dict[str, Any] = {**wire, "heading": tuple(wire["heading"]), "span": tuple(wire["span"])}
+        return cls(**fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What one search found: everything in it belongs to one snapshot. `weak` says that it won't carry an answer."""
+
+    snapshot: int
+    weak: bool
+    evidence: tuple[Evidence, ...]
+
+    def to_wire(self) -> dict[str, Any]:
+        return {"snapshot": self.snapshot, "weak": self.weak, "evidence": [e.to_wire() for e in self.evidence]}
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> Self:
+        return cls(wire["snapshot"], wire["weak"], tuple(Evidence.from_wire(e) for e in wire["evidence"]))

@@ -1,0 +1,40 @@
+"""The language of a text, told by its script: enough for English, Japanese and Chinese, and it costs microseconds."""
+
+import re
+from enum import StrEnum
+
+_KANA = re.compile(r"[\u3041-\u3096\u30a1-\u30fa\u30fc\uff66-\uff9d]")
+_HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
+
+
+class Language(StrEnum):
+    """BCP 47 tags of the languages that groundtone answers in."""
+
+    ENGLISH = "en"
+    JAPANESE = "ja"
+    TRADITIONAL_CHINESE = "zh-TW"
+    SIMPLIFIED_CHINESE = "zh-CN"
+
+
+def language_of(text: str) -> Language:
+    """The language of `text`: kana make it Japanese, Han without kana Chinese, all else English.
+
+    A text counts as Japanese from one kana to twenty Han characters on, so that a Chinese page that names a Japanese
+    product stays Chinese. Chinese is Traditional unless characters of the Simplified standard prevail.
+    """
+    han = len(_HAN.findall(text))
+    kana = len(_KANA.findall(text))
+    if kana and kana * 20 >= han:
+        return Language.JAPANESE
+    if not han or han * 8 < len(text.split()):
+        return Language.ENGLISH
+    return (
+        Language.SIMPLIFIED_CHINESE
+        if _encodable(text, "gb2312") > _encodable(text, "big5")
+        else Language.TRADITIONAL_CHINESE
+    )
+
+
+def _encodable(text: str, charset: str) -> int:
+    """How many bytes `charset` can hold of `text`: GB 2312 lacks the Traditional characters, Big5 the Simplified."""
+    return len(text.encode(charset, "ignore"))

@@ -1,0 +1,233 @@
+"""The settings: `groundtone.toml` and the environment, read once into a frozen object.
+
+Every key can be set as `GROUNDTONE_SECTION__KEY` as well. `GROUNDTONE_CONFIG` names the file, `GROUNDTONE_HOME` the
+folder of all state, `GROUNDTONE_PORT` the gateway's port. No setting has a default that is a secret.
+"""
+
+import os
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from common.language import Language
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Server(Section):
+    """The gateway."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    workers: int = Field(default=1, ge=1)
+    drain_seconds: float = Field(default=20.0, ge=0)
+    max_body_bytes: int = 4 * 1024 * 1024
+    max_document_bytes: int = 64 * 1024 * 1024
+
+
+class Engine(Section):
+    """vLLM. Without `urls`, `groundtone up` starts one on this machine."""
+
+    urls: tuple[str, ...] = ()
+    base_model: str = "bundled"
+    max_model_len: int = Field(default=8192, ge=512)
+    api_key_file: Path | None = None
+    kv_cache_gib: float = 2.0
+    arguments: tuple[str, ...] = ()
+    connect_timeout: float = 2.0
+    first_token_timeout: float = 60.0
+    idle_timeout: float = 30.0
+
+
+class KnowledgeService(Section):
+    """The knowledge process. Without `url`, `groundtone up` starts it on a free loopback port."""
+
+    url: str | None = None
+    timeout: float = 10.0
+
+
+class Database(Section):
+    """Any SQLAlchemy URL: SQLite or PostgreSQL. Without one, a SQLite file in GROUNDTONE_HOME."""
+
+    url: str | None = None
+
+
+class Vectors(Section):
+    """Chroma's server. Without `url`, `groundtone up` starts `chroma run` on a free loopback port."""
+
+    url: str | None = None
+
+
+class EmbedderKind(StrEnum):
+    BUNDLED = "bundled"
+    OPENAI = "openai"
+
+
+class Embedder(Section):
+    """What turns text into vectors: the bundled model, or any OpenAI-compatible endpoint."""
+
+    kind: EmbedderKind = EmbedderKind.BUNDLED
+    url: str | None = None
+    model: str | None = None
+    api_key_file: Path | None = None
+
+
+class Gate(Section):
+    """Below these, no adapter version reaches a channel."""
+
+    figure_en: float = Field(default=0.90, ge=0, le=1)
+    figure_ja: float = Field(default=0.80, ge=0, le=1)
+    figure_zh_tw: float = Field(default=0.80, ge=0, le=1)
+    tone: float = Field(default=0.90, ge=0, le=1)
+
+
+class Adapters(Section):
+    """The registry of adapter versions."""
+
+    directory: Path | None = None
+    max_rank: int = 16
+    gate: Gate = Gate()
+
+
+class Assistant(Section):
+    """What a client names in `model`."""
+
+    name: str
+    firm: str = ""
+    knowledge: tuple[str, ...] = ()
+    adapter: str | None = None
+    policy: str = "default"
+    languages: tuple[Language, ...] = tuple(Language)
+    scope: str = ""
+    handover: str = ""
+    top_k: int = Field(default=4, ge=1, le=50)
+
+
+class Guard(StrEnum):
+    """What follows from a figure that the evidence does not carry."""
+
+    OFF = "off"
+    FLAG = "flag"
+    WITHHOLD = "withhold"
+    STOP = "stop"
+
+
+class Policy(Section):
+    name: str
+    guard: Guard = Guard.FLAG
+    min_evidence: float | None = Field(default=None, ge=0, le=1)
+
+
+class FolderSource(Section):
+    """A folder that is watched: a file saved in it is in the next answer."""
+
+    name: str
+    kind: Literal["folder"]
+    knowledge: str
+    path: Path
+    labels: tuple[str, ...] = ()
+
+
+class SqlSource(Section):
+    """A SQL query, polled with a cursor: a row is a fact."""
+
+    name: str
+    kind: Literal["sql"]
+    knowledge: str
+    url: str
+    query: str
+    key: str
+    cursor: str
+    template: str
+    labels: tuple[str, ...] = ()
+    interval: float = Field(default=0.5, gt=0)
+
+
+Source = Annotated[FolderSource | SqlSource, Field(discriminator="kind")]
+
+
+class Settings(BaseSettings):
+    """All settings, frozen. `load()` reads them."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="GROUNDTONE_", env_nested_delimiter="__", frozen=True, extra="ignore", env_ignore_empty=True
+    )
+
+    home: Path = Path(".groundtone")
+    server: Server = Server()
+    engine: Engine = Engine()
+    knowledge: KnowledgeService = KnowledgeService()
+    ledger: Database = Database()
+    audit: Database = Database()
+    vectors: Vectors = Vectors()
+    embedder: Embedder = Embedder()
+    adapters: Adapters = Adapters()
+    assistants: tuple[Assistant, ...] = ()
+    policies: tuple[Policy, ...] = ()
+    sources: tuple[Source, ...] = ()
+
+    @model_validator(mode="after")
+    def _names_are_unique_and_known(self) -> "Settings":
+        for kind, names in (
+            ("assistants", [a.name for a in self.assistants]),
+            ("policies", [p.name for p in self.policies]),
+            ("sources", [s.name for s in self.sources]),
+        ):
+            if twice := {name for name in names if names.count(name) > 1}:
+                raise ValueError(f"{kind} has {sorted(twice)} more than once; give each a name of its own")
+        known = {p.name for p in self.policies} | {"default"}
+        for assistant in self.assistants:
+            if assistant.policy not in known:
+                raise ValueError(
+                    f"assistant {assistant.name} names the policy {assistant.policy!r}, which [[policies]] lacks; "
+                    f"add it, or name one of {sorted(known)}"
+                )
+        return self
+
+    @cached_property
+    def ledger_url(self) -> str:
+        return self.ledger.url or f"sqlite:///{self.home.absolute() / 'ledger.db'}"
+
+    @cached_property
+    def audit_url(self) -> str:
+        return self.audit.url or f"sqlite:///{self.home.absolute() / 'audit.db'}"
+
+    @cached_property
+    def adapters_directory(self) -> Path:
+        return self.adapters.directory or self.home / "adapters"
+
+    def assistant(self, name: str) -> Assistant | None:
+        return next((assistant for assistant in self.assistants if assistant.name == name), None)
+
+    def policy(self, name: str) -> Policy:
+        return next((policy for policy in self.policies if policy.name == name), Policy(name="default"))
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, config_path())
+
+
+def config_path() -> Path:
+    return Path(os.environ.get("GROUNDTONE_CONFIG", "groundtone.toml"))
+
+
+def load() -> Settings:
+    """The settings of this process. Raises `pydantic.ValidationError`, which names each wrong key."""
+    settings = Settings()
+    if port := os.environ.get("GROUNDTONE_PORT"):
+        server = settings.server.model_copy(update={"port": int(port)})
+        settings = settings.model_copy(update={"server": server})
+    return settings
