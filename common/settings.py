@@ -88,10 +88,11 @@ class Gate(Section):
 
 
 class Adapters(Section):
-    """The registry of adapter versions."""
+    """The registry of adapter versions. `seed` maps a name to a folder that is registered where the name has no version."""
 
     directory: Path | None = None
     max_rank: int = 16
+    seed: dict[str, Path] = {}
     gate: Gate = Gate()
 
 
