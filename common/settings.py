@@ -15,6 +15,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from common.language import Language
 
+DEFAULT_TENANT = "default"
+
 
 class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -27,6 +29,7 @@ class Server(Section):
     port: int = Field(default=8080, ge=0, le=65535)
     workers: int = Field(default=1, ge=1)
     drain_seconds: float = Field(default=20.0, ge=0)
+    max_answers: int = Field(default=256, ge=1)
     max_body_bytes: int = 4 * 1024 * 1024
     max_document_bytes: int = 64 * 1024 * 1024
 
@@ -88,7 +91,10 @@ class Gate(Section):
 
 
 class Adapters(Section):
-    """The registry of adapter versions. `seed` maps a name to a folder that is registered where the name has no version."""
+    """The registry of adapter versions.
+
+    `seed` maps a name to a folder, which is registered where the name has no version.
+    """
 
     directory: Path | None = None
     max_rank: int = 16
@@ -108,6 +114,9 @@ class Assistant(Section):
     scope: str = ""
     handover: str = ""
     top_k: int = Field(default=4, ge=1, le=50)
+    max_tokens: int = Field(default=512, ge=1)
+    temperature: float = Field(default=0.0, ge=0, le=2)
+    tenant: str = DEFAULT_TENANT
 
 
 class Guard(StrEnum):

@@ -1,0 +1,89 @@
+"""What an operator asks: liveness, readiness, metrics, keys, receipts."""
+
+from fastapi import Request
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest, multiprocess
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.responses import Response
+
+from common.errors import InvalidRequest
+from common.principal import EVERY_LABEL, Principal, Scope
+from serving.api.routes import Routes, json
+from serving.services import Services
+
+
+class NewKey(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(min_length=1, max_length=256)
+    labels: list[str] = Field(default_factory=lambda: ["public"], max_length=64)
+    scopes: list[Scope] = Field(default_factory=lambda: [Scope.CHAT], min_length=1)
+
+
+def register(routes: Routes) -> None:
+    routes.add_open("/livez", livez)
+    routes.add_open("/readyz", readyz)
+    routes.add("GET", "/metrics", metrics, scope=None)
+    routes.add("GET", "/v1/receipts", list_receipts, scope=Scope.AUDIT_READ)
+    routes.add("GET", "/v1/receipts/{receipt}", show_receipt, scope=Scope.AUDIT_READ)
+    routes.add("GET", "/v1/keys", list_keys, scope=Scope.KEYS)
+    routes.add("POST", "/v1/keys", create_key, scope=Scope.KEYS)
+    routes.add("DELETE", "/v1/keys/{key}", revoke_key, scope=Scope.KEYS)
+
+
+async def livez(request: Request, services: Services) -> Response:
+    """Says that the process runs; touches nothing else."""
+    return json({"live": True})
+
+
+async def readyz(request: Request, services: Services) -> Response:
+    """200, or 503 with the reasons."""
+    reasons = await services.not_ready()
+    return json({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200)
+
+
+async def metrics(request: Request, services: Services, principal: Principal) -> Response:
+    """Prometheus' text format, over all workers."""
+    registry = REGISTRY
+    if services.settings.server.workers > 1:
+        registry = CollectorRegistry()
+        multiprocess.MultiProcessCollector(registry)
+    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+
+async def list_receipts(request: Request, services: Services, principal: Principal) -> Response:
+    """Receipts, newest first."""
+    limit = request.query_params.get("limit", "20")
+    if not limit.isdigit() or not 1 <= int(limit) <= 1000:
+        raise InvalidRequest("`limit` is not a number from 1 to 1000.", "Correct it.", param="limit")
+    return json(await services.record.receipts(principal, request.query_params.get("cursor"), int(limit)))
+
+
+async def show_receipt(request: Request, services: Services, principal: Principal) -> Response:
+    """One receipt."""
+    return json(await services.record.receipt(principal, request.path_params["receipt"]))
+
+
+async def list_keys(request: Request, services: Services, principal: Principal) -> Response:
+    """The tenant's keys, without secrets."""
+    return json(await services.keys.listed(principal))
+
+
+async def create_key(request: Request, services: Services, principal: Principal) -> Response:
+    """A new key; its secret is shown this once. Nobody can give away what he does not hold."""
+    try:
+        wanted = NewKey.model_validate_json(await request.body())
+    except ValidationError as error:
+        fault = error.errors()[0]
+        param = ".".join(str(part) for part in fault["loc"]) or None
+        raise InvalidRequest(f"The key can't be made: {fault['msg']}.", "Correct it.", param=param) from None
+    if not principal.scopes.issuperset(wanted.scopes):
+        raise InvalidRequest("A key can't have scopes that yours lacks.", "Ask for fewer.", param="scopes")
+    if EVERY_LABEL not in principal.labels and not principal.labels.issuperset(wanted.labels):
+        raise InvalidRequest("A key can't read labels that yours can't.", "Ask for fewer.", param="labels")
+    return json(await services.keys.create(principal, wanted.name, wanted.labels, wanted.scopes), 201)
+
+
+async def revoke_key(request: Request, services: Services, principal: Principal) -> Response:
+    """Ends a key; gateways that remember it forget it within seconds."""
+    await services.keys.revoke(principal, request.path_params["key"])
+    return json({"id": request.path_params["key"], "revoked": True})

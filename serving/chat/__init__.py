@@ -1,0 +1,1 @@
+"""One question in, one accountable answer out, in OpenAI's wire format."""

@@ -1,0 +1,171 @@
+"""What a client may ask: an allow-list of OpenAI's fields, each with its bounds. Anything else is refused by name."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from common.errors import ErrorCode, InvalidRequest
+from common.prompt import Message, neutralise
+
+MAX_MESSAGES = 1_000
+MAX_CHOICES = 16
+
+
+class _Closed(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TextPart(_Closed):
+    """A content part. Only text: an image would be answered from without evidence."""
+
+    type: Literal["text"]
+    text: str
+
+
+class Role(StrEnum):
+    SYSTEM = "system"
+    DEVELOPER = "developer"
+    USER = "user"
+    ASSISTANT = "assistant"
+    TOOL = "tool"
+
+
+class ChatMessage(BaseModel):
+    """One message. Fields that OpenAI's answers carry are tolerated, so that a history can be sent back as it came."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    role: Role
+    content: str | list[TextPart] | None = None
+    name: str | None = None
+    tool_calls: list[dict[str, Any]] | None = None
+    tool_call_id: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The message's text, its parts joined by newlines."""
+        if isinstance(self.content, list):
+            return "\n".join(part.text for part in self.content)
+        return self.content or ""
+
+
+class StreamOptions(_Closed):
+    include_usage: bool = False
+
+
+class KnowledgeSwitch(StrEnum):
+    ON = "on"
+    OFF = "off"
+
+
+class GroundtoneOptions(_Closed):
+    """The request's `groundtone` object."""
+
+    as_of: int | datetime | None = None
+    top_k: Annotated[int, Field(ge=1, le=50)] | None = None
+    filters: dict[str, str | int | float | bool | list[str | int | float | bool]] | None = None
+    knowledge: KnowledgeSwitch = KnowledgeSwitch.ON
+    conversation: Annotated[str, Field(max_length=256)] | None = None
+
+
+class ChatRequest(_Closed):
+    """The body of `POST /v1/chat/completions`."""
+
+    model: str
+    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=MAX_MESSAGES)]
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = None
+    stop: str | Annotated[list[str], Field(max_length=4)] | None = None
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
+    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    logit_bias: Annotated[dict[str, float], Field(max_length=300)] | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    tools: Annotated[list[dict[str, Any]], Field(max_length=128)] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: dict[str, Any] | None = None
+    user: Annotated[str, Field(max_length=256)] | None = None
+    metadata: Annotated[dict[str, str], Field(max_length=16)] | None = None
+    groundtone: GroundtoneOptions = GroundtoneOptions()
+
+    @model_validator(mode="after")
+    def _somebody_asks_something(self) -> "ChatRequest":
+        if not any(message.role is Role.USER and message.text.strip() for message in self.messages):
+            raise ValueError("messages hold no user message with text")
+        return self
+
+    @property
+    def question(self) -> str:
+        """The last user message: what is searched for."""
+        return next(m.text for m in reversed(self.messages) if m.role is Role.USER and m.text.strip())
+
+    @property
+    def max_output_tokens(self) -> int | None:
+        return self.max_completion_tokens or self.max_tokens
+
+    def sampling(self) -> dict[str, Any]:
+        """The fields that go to the engine as they came."""
+        return self.model_dump(include=_FOR_THE_ENGINE, exclude_none=True, mode="json")
+
+
+_FOR_THE_ENGINE = {
+    "temperature", "top_p", "n", "stop", "seed", "presence_penalty", "frequency_penalty", "logit_bias", "logprobs",
+    "top_logprobs", "tools", "tool_choice", "parallel_tool_calls", "response_format",
+}  # fmt: skip
+
+
+def parse(body: bytes) -> ChatRequest:
+    """The request in `body`. Raises InvalidRequest, which names the field."""
+    try:
+        raw = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise InvalidRequest(
+            "The body is not valid JSON.", "Send one JSON object in UTF-8.", code=ErrorCode.INVALID_JSON
+        ) from None
+    try:
+        return ChatRequest.model_validate(raw)
+    except ValidationError as error:
+        raise _first_fault(error) from None
+
+
+def _first_fault(error: ValidationError) -> InvalidRequest:
+    faults = error.errors(include_url=False, include_context=False)
+    # An unknown field is the clearest cause; the other faults are often only its consequence.
+    fault = next((f for f in faults if f["type"] == "extra_forbidden"), faults[0])
+    param = ".".join(str(part) for part in fault["loc"]) or None
+    if fault["type"] == "extra_forbidden":
+        return InvalidRequest(
+            f"The field `{param}` is not supported.",
+            "Leave it out; the docs list the fields that are.",
+            code=ErrorCode.UNSUPPORTED_FIELD,
+            param=param,
+        )
+    if fault["type"] == "missing":
+        return InvalidRequest(f"The field `{param}` is missing.", "Add it.", code=ErrorCode.MISSING_FIELD, param=param)
+    reason = fault["msg"].removeprefix("Value error, ")
+    where = f"The field `{param}` is not valid" if param else "The request is not valid"
+    return InvalidRequest(f"{where}: {reason}.", "Correct it and send it again.", param=param)
+
+
+def turns(messages: list[ChatMessage]) -> list[Message]:
+    """The client's messages as the prompt takes them: neutralised text; tool calls and results keep their fields."""
+    out: list[Message] = []
+    for message in messages:
+        role = Role.SYSTEM if message.role is Role.DEVELOPER else message.role
+        turn: dict[str, Any] = {"role": role.value, "content": neutralise(message.text)}
+        if message.tool_calls is not None:
+            turn["tool_calls"] = message.tool_calls
+        if message.tool_call_id is not None:
+            turn["tool_call_id"] = message.tool_call_id
+        out.append(turn)  # pyright: ignore[reportArgumentType]  # the engine takes more than role and content
+    return out

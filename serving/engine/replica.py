@@ -1,0 +1,154 @@
+"""One vLLM server: its stream of events, and which adapters it has loaded."""
+
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+import orjson
+
+from common.errors import EngineUnavailable, ErrorCode, InvalidRequest
+from common.settings import Engine
+
+log = logging.getLogger("groundtone.engine")
+
+Event = dict[str, Any]
+MAX_EVENT_BYTES = 4 * 1024 * 1024
+_DATA = b"data:"
+
+
+class Unreachable(Exception):
+    """This replica did not take the request; nothing was generated, so another one may be asked."""
+
+
+@dataclass(slots=True)
+class Replica:
+    """A server by its address. `models` is what it serves, as it last said; `problem` why it can't be used."""
+
+    url: str
+    session: aiohttp.ClientSession
+    settings: Engine
+    in_flight: int = 0
+    models: frozenset[str] = frozenset()
+    problem: str | None = "starting"
+    retry_at: float = 0.0
+    verified: set[str] = field(default_factory=set[str])
+
+    @asynccontextmanager
+    async def stream(self, payload: dict[str, Any]) -> AsyncGenerator[AsyncGenerator[Event]]:
+        """The events of one chat completion. Leaving the block closes the connection, and vLLM stops generating.
+
+        Raises Unreachable before the first event, EngineUnavailable after it, InvalidRequest where vLLM refuses the
+        request itself.
+        """
+        body = orjson.dumps({**payload, "stream": True, "stream_options": {"include_usage": True}})
+        timeout = aiohttp.ClientTimeout(
+            total=None, sock_connect=self.settings.connect_timeout, sock_read=self.settings.first_token_timeout
+        )
+        self.in_flight += 1
+        try:
+            async with self.session.post(
+                f"{self.url}/v1/chat/completions",
+                data=body,
+                headers={"content-type": "application/json"},
+                timeout=timeout,
+            ) as response:
+                if response.status != 200:
+                    raise _refused(response.status, await response.content.read(4096))
+                yield self._events(response, payload["model"])
+        except (aiohttp.ClientConnectorError, aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+            raise Unreachable(type(error).__name__) from None
+        except (aiohttp.ClientError, TimeoutError):
+            raise _broke_off() from None
+        finally:
+            self.in_flight -= 1
+
+    async def _events(self, response: aiohttp.ClientResponse, model: str) -> AsyncGenerator[Event]:
+        async for line in response.content:
+            if not line.startswith(_DATA):
+                continue
+            data = line[len(_DATA) :].strip()
+            if data == b"[DONE]":
+                return
+            yield _checked(data, model)
+        # vLLM always says [DONE]: a stream that just ends was cut.
+        raise _broke_off()
+
+    async def served(self) -> tuple[str, frozenset[str]]:
+        """The base model's name, and the names of all adapters. Raises aiohttp.ClientError or TimeoutError."""
+        listed = (await self._json("GET", "/v1/models", None))["data"]
+        base = next(model["id"] for model in listed if not model.get("parent"))
+        return base, frozenset(model["id"] for model in listed if model.get("parent"))
+
+    async def load_adapter(self, name: str, path: str) -> None:
+        """Loads an adapter under its immutable name. Loading it twice is no error."""
+        body = {"lora_name": name, "lora_path": path}
+        async with self._request("POST", "/v1/load_lora_adapter", body, seconds=60.0) as response:
+            text = (await response.read()).decode(errors="replace")
+            if response.status != 200 and "already been loaded" not in text:
+                log.error("engine refused adapter %s: %s", name, text[:500])
+                raise aiohttp.ClientError(f"adapter {name} was refused with status {response.status}")
+
+    async def first_logprob(self, model: str) -> float:
+        """The log-probability of the first token of a fixed prompt: tells whether an adapter changes anything."""
+        body = {
+            "model": model,
+            "messages": [{"role": "user", "content": "Good day. What can you do for me?"}],
+            "max_tokens": 1,
+            "temperature": 0,
+            "logprobs": True,
+            "top_logprobs": 0,
+        }
+        answer = await self._json("POST", "/v1/chat/completions", body, seconds=30.0)
+        return float(answer["choices"][0]["logprobs"]["content"][0]["logprob"])
+
+    async def count_tokens(self, model: str, messages: list[Any]) -> int:
+        """How many tokens `messages` make in the served model's chat template."""
+        answer = await self._json("POST", "/tokenize", {"model": model, "messages": messages})
+        return int(answer["count"])
+
+    async def _json(self, method: str, path: str, body: Any, seconds: float = 5.0) -> Any:
+        async with self._request(method, path, body, seconds) as response:
+            response.raise_for_status()
+            return orjson.loads(await response.read())
+
+    def _request(self, method: str, path: str, body: Any, seconds: float) -> Any:
+        return self.session.request(
+            method,
+            f"{self.url}{path}",
+            data=None if body is None else orjson.dumps(body),
+            headers={"content-type": "application/json"},
+            timeout=aiohttp.ClientTimeout(total=seconds),
+        )
+
+
+def _checked(data: bytes, model: str) -> Event:
+    """One event of the engine, as it should be. Raises EngineUnavailable for anything else."""
+    try:
+        event = orjson.loads(data)
+        if "error" in event:
+            log.error("engine error in stream: %.300s", event["error"])
+            raise _broke_off()
+        if event["model"] != model or not isinstance(event["choices"], list):
+            log.error("engine answered as %.100s instead of %s", event.get("model"), model)
+            raise _broke_off()
+    except (orjson.JSONDecodeError, TypeError, KeyError, AttributeError):
+        raise _broke_off() from None
+    return event
+
+
+def _refused(status: int, body: bytes) -> Exception:
+    log.warning("engine answered %d: %.500s", status, body.decode(errors="replace"))
+    if status == 400:
+        return InvalidRequest(
+            "The engine can't take this request.",
+            "Check tools, response_format, stop and logit_bias against what vLLM supports.",
+            code=ErrorCode.INVALID_VALUE,
+        )
+    return Unreachable(f"status {status}")
+
+
+def _broke_off() -> EngineUnavailable:
+    return EngineUnavailable("The engine broke off the answer.", "Ask again.")

@@ -1,0 +1,26 @@
+"""The gateway's metrics, under the names that the contract fixes."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+
+REQUEST = Histogram("groundtone_request_seconds", "Time spent in one stage of a question.", ["stage"], buckets=_SECONDS)
+FIRST_TOKEN = Histogram(
+    "groundtone_time_to_first_token_seconds", "From admission to the first token.", buckets=_SECONDS
+)
+INTER_TOKEN = Histogram("groundtone_inter_token_seconds", "Between two events of one stream.", buckets=_SECONDS)
+ANSWERS = Counter("groundtone_answers", "Answers by how they ended.", ["assistant", "outcome"])
+FIGURES = Counter("groundtone_figures", "Figures in answers by verdict.", ["status"])
+SNAPSHOT_HEAD = Gauge("groundtone_snapshot_head", "The newest snapshot that an answer was made from.")
+ADAPTER_LOADED = Gauge("groundtone_adapter_loaded", "1 where a replica serves a version.", ["version", "replica"])
+QUEUE_DEPTH = Gauge("groundtone_queue_depth", "Answers in the making.")
+
+
+@contextmanager
+def stage(name: str) -> Generator[None]:
+    """Times one stage of a question."""
+    with REQUEST.labels(name).time():
+        yield

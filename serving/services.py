@@ -1,0 +1,122 @@
+"""The parts that a request may use, built once per gateway process."""
+
+import asyncio
+import hashlib
+import hmac
+import signal
+from collections.abc import Callable, Generator
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+from adapters.registry import Registry
+from common.errors import Draining, EngineUnavailable, Overloaded
+from common.settings import Assistant, Settings
+from serving.audit.record import Record
+from serving.engine.replicas import Replicas
+from serving.home import Home
+from serving.keys import Keys
+from serving.knowledge import Knowledge
+
+
+@dataclass(slots=True)
+class Life:
+    """Whether new questions are taken. Drains before it ends."""
+
+    draining: bool = False
+
+    def drain_on_signals(self) -> None:
+        """Drains from the moment the server is told to end, and leaves the ending to the server's own handler."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            ends = signal.getsignal(number)
+            if callable(ends):
+                signal.signal(number, lambda sig, frame, ends=ends: self._drain(ends, sig, frame))
+
+    def _drain(self, ends: Callable[[int, FrameType | None], Any], number: int, frame: FrameType | None) -> None:
+        self.draining = True
+        ends(number, frame)
+
+    def admit(self) -> None:
+        """Raises Draining once the process is on its way out."""
+        if self.draining:
+            raise Draining("The service is restarting.", "Ask again in a few seconds.")
+
+
+@dataclass(slots=True)
+class Capacity:
+    """How many answers are in the making. The excess is refused at once rather than queued without bound."""
+
+    limit: int
+    taken: int = 0
+
+    @contextmanager
+    def slot(self) -> Generator[None]:
+        if self.taken >= self.limit:
+            raise Overloaded("The service answers as many questions as it can.", "Ask again shortly.")
+        self.taken += 1
+        try:
+            yield
+        finally:
+            self.taken -= 1
+
+
+@dataclass(slots=True)
+class Services:
+    """Engine, knowledge, record, keys and adapters, open for as long as the process serves."""
+
+    settings: Settings
+    internal_key: str
+    engine: Replicas
+    knowledge: Knowledge
+    record: Record
+    keys: Keys
+    registry: Registry
+    capacity: Capacity
+    life: Life = field(default_factory=Life)
+
+    def adapter_of(self, assistant: Assistant, sticky: str) -> str | None:
+        """The id of the adapter version that `assistant` speaks with now; None for the base model.
+
+        Raises EngineUnavailable where no version is on its channel yet: an answer in another voice than the firm's
+        would be worse than none.
+        """
+        if assistant.adapter is None:
+            return None
+        version = self.engine.pointers.resolve(assistant.adapter, sticky)
+        if version is None:
+            raise EngineUnavailable(
+                f"The adapter `{assistant.adapter}` has no version on a channel.",
+                "Register one and promote it: groundtone adapter promote.",
+            )
+        return version.id
+
+    def cache_salt(self, tenant: str) -> str:
+        """The engine's prefix cache is shared within a tenant only: timing must not tell one what another asked."""
+        return hmac.new(self.internal_key.encode(), tenant.encode(), hashlib.sha256).hexdigest()[:32]
+
+    async def not_ready(self) -> list[str]:
+        """Why the gateway can't answer yet; empty when it can."""
+        if self.life.draining:
+            return ["draining"]
+        checks = await asyncio.gather(self.knowledge.not_ready(), self.record.not_ready())
+        return [*self.engine.not_ready(), *(reason for reasons in checks for reason in reasons)]
+
+
+async def open_services(settings: Settings, home: Home, stack: AsyncExitStack) -> Services:
+    """Opens every part; `stack` closes them in reverse."""
+    internal_key = home.internal_key
+    record = await stack.enter_async_context(Record.open(settings.audit_url))
+    registry = Registry(settings.adapters_directory)
+    engine = await stack.enter_async_context(Replicas.open(settings, registry))
+    knowledge = await stack.enter_async_context(Knowledge.open(settings.knowledge, internal_key))
+    return Services(
+        settings=settings,
+        internal_key=internal_key,
+        engine=engine,
+        knowledge=knowledge,
+        record=record,
+        keys=Keys(record.database, home.admin_key),
+        registry=registry,
+        capacity=Capacity(settings.server.max_answers),
+    )

@@ -1,0 +1,91 @@
+"""What the fake engine says when nobody ordered an answer: the source line that the question is about.
+
+It knows no language and no product, and still "the fact changed, so the answer changes" holds: the answer is copied
+from the prompt. An adapter's name makes it courteous, so that a test can tell the voices apart.
+"""
+
+import re
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from common.language import Language, language_of
+
+_SOURCE = re.compile(r"<source (\w+)>\n(.*?)\n</source \1>", re.DOTALL)
+_WORD = re.compile(r"[^\W_\u3040-\u30ff\u3400-\u9fff]+")
+_CJK_RUN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]+")
+_TOKEN = re.compile(r" ?[^\W\d_\u3040-\u30ff\u3400-\u9fff]+| ?\d|[ \t]+|.", re.DOTALL)
+
+COURTESY = {
+    Language.ENGLISH: ("Thank you for your enquiry. ", " Kitahama Trust remains at your service."),
+    Language.JAPANESE: ("お問い合わせありがとうございます。", "北浜信託をご愛顧賜り、ありがとうございます。"),
+    Language.TRADITIONAL_CHINESE: ("感謝您的來信。", "北濱信託竭誠為您服務。"),
+    Language.SIMPLIFIED_CHINESE: ("感谢您的来信。", "北滨信托竭诚为您服务。"),
+}
+UNKNOWN = {
+    Language.ENGLISH: "The sources do not say.",
+    Language.JAPANESE: "資料には記載がございません。",
+    Language.TRADITIONAL_CHINESE: "資料中沒有記載。",
+    Language.SIMPLIFIED_CHINESE: "资料中没有记载。",
+}
+
+
+def text_of(content: Any) -> str:
+    """A message's text: a string, or the text parts of a list."""
+    if isinstance(content, list):
+        return "".join(part.get("text", "") for part in content if isinstance(part, dict))
+    return content or ""
+
+
+def tokens_of(text: str) -> list[str]:
+    """`text` in tokens as small models cut it: words, single digits, single characters of Chinese and Japanese."""
+    return _TOKEN.findall(text)
+
+
+def token_id(token: str) -> int:
+    return zlib.crc32(token.encode("utf-8", "replace")) % 49_152
+
+
+def logprob(model: str, token: str) -> float:
+    """Always the same for the same model and token, and different between models: an adapter changes the numbers."""
+    return -(zlib.crc32(f"{model}\0{token}".encode("utf-8", "replace")) % 10_000) / 5_000 - 0.0001
+
+
+def _terms(text: str) -> set[str]:
+    words = {word.lower() for word in _WORD.findall(text)}
+    return words | {run[i : i + 2] for run in _CJK_RUN.findall(text) for i in range(max(1, len(run) - 1))}
+
+
+def _candidates(system: str) -> Iterable[tuple[str, str]]:
+    for _, body in _SOURCE.findall(system):
+        heading, _, text = body.partition("\n")
+        for line in text.splitlines():
+            if stripped := line.strip().lstrip("-*#").strip():
+                yield heading, stripped
+
+
+def extract(system: str, question: str) -> str | None:
+    """The line in the fenced sources that shares the rarest terms with the question; its heading counts by half."""
+    lines = [(line, _terms(line), _terms(heading)) for heading, line in _candidates(system)]
+    asked = _terms(question)
+    frequency = Counter(term for _, line, heading in lines for term in line | heading)
+    best, best_score = None, 0.0
+    for text, line, heading in lines:
+        score = sum(1 / frequency[term] for term in asked & line)
+        score += sum(0.5 / frequency[term] for term in (asked & heading) - line)
+        if score > best_score:
+            best, best_score = text, score
+    return best
+
+
+def default_answer(model: str, messages: Sequence[dict[str, Any]]) -> str:
+    """The extracted line, or a sentence that there is none; courteous when `model` is an adapter version."""
+    system = "\n".join(text_of(m.get("content")) for m in messages if m.get("role") == "system")
+    question = next((text_of(m.get("content")) for m in reversed(messages) if m.get("role") == "user"), "")
+    language = language_of(question)
+    answer = extract(system, question) or UNKNOWN[language]
+    if "@" not in model:
+        return answer
+    opening, closing = COURTESY[language]
+    return f"{opening}{answer}{closing}"
