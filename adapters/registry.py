@@ -54,7 +54,10 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Pointers:
-    """The channels at one moment, in memory: a request chooses its version without touching the disk."""
+    """The channels at one moment, in memory: a request chooses its version without touching the disk.
+
+    `versions` are all that a channel points to, by id: what each engine replica must have loaded.
+    """
 
     channels: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     versions: dict[str, Version] = field(default_factory=dict[str, Version])
@@ -66,10 +69,6 @@ class Pointers:
         if canary and _percent(name, sticky) < canary["share"]:
             return self.versions[canary["version"]]
         return self.versions[state[STABLE]] if STABLE in state else None
-
-    def wanted(self) -> list[Version]:
-        """Every version that a channel points to: what each engine replica must have loaded."""
-        return list(self.versions.values())
 
 
 class Registry:
@@ -147,8 +146,11 @@ class Registry:
         """Where the channels of `name` point: `{"stable": id, "canary": {"version", "share"}}`, without unset ones."""
         return {key: value for key, value in self._state(name).items() if key in CHANNELS}
 
-    def point(self, name: str, channel: str, version: str, share: int | None = None) -> None:
-        """Moves a channel to a version. Raises NotFound, InvalidRequest, and Conflict where the gate was not passed."""
+    def movable(self, name: str, channel: str, version: str, share: int | None = None) -> Version:
+        """The version, where `channel` may be moved to it.
+
+        Raises NotFound, InvalidRequest, and Conflict where the gate was not passed.
+        """
         if channel not in CHANNELS:
             raise InvalidRequest(f"There is no channel `{channel[:40]}`.", f"Use one of {', '.join(CHANNELS)}.")
         found = self.version(version)
@@ -160,6 +162,13 @@ class Registry:
                 "Train one that does; nobody can move a channel to it.",
                 code=ErrorCode.GATE_NOT_PASSED,
             )
+        if channel == CANARY and (share is None or not 1 <= share <= 99):
+            raise InvalidRequest("A canary needs a share from 1 to 99 per cent.", "Send `share`.", param="share")
+        return found
+
+    def point(self, name: str, channel: str, version: str, share: int | None = None) -> None:
+        """Moves a channel to a version. Raises what `movable` raises."""
+        self.movable(name, channel, version, share)
         state = self._state(name)
         if channel == STABLE:
             if state.get(STABLE) not in (None, version):
@@ -168,8 +177,6 @@ class Registry:
             if (state.get(CANARY) or {}).get("version") == version:
                 del state[CANARY]
         else:
-            if share is None or not 1 <= share <= 99:
-                raise InvalidRequest("A canary needs a share from 1 to 99 per cent.", "Send `share`.", param="share")
             state[CANARY] = {"version": version, "share": share}
         self._store(name, state)
 

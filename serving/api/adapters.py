@@ -1,17 +1,110 @@
 """The adapter registry over HTTP: list, register, move channels."""
 
+import asyncio
+import io
+import tarfile
+import tempfile
+from pathlib import Path
+
 from fastapi import Request
+from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.responses import Response
 
+from adapters.artefact import CONFIG, WEIGHTS
+from adapters.registry import Version
+from common.errors import EngineUnavailable, ErrorCode, InvalidRequest
 from common.principal import Principal, Scope
 from serving.api.routes import Routes, json
 from serving.services import Services
 
+MAX_UNPACKED_BYTES = 1024**3
+LOADED_WITHIN_SECONDS = 120.0
+
+
+class Pointer(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    version: str
+    share: int | None = None
+
 
 def register(routes: Routes) -> None:
     routes.add("GET", "/v1/adapters", list_adapters, scope=Scope.ADAPTERS_READ)
+    routes.add("POST", "/v1/adapters/{name}/versions", register_version, scope=Scope.ADAPTERS_WRITE)
+    routes.add("PUT", "/v1/adapters/{name}/channels/{channel}", move_channel, scope=Scope.ADAPTERS_WRITE)
+    routes.add("POST", "/v1/adapters/{name}:rollback", roll_back, scope=Scope.ADAPTERS_WRITE)
 
 
 async def list_adapters(request: Request, services: Services, principal: Principal) -> Response:
     """All adapters with their versions and channels."""
-    return json(services.registry.to_wire())
+    return json(await asyncio.to_thread(services.registry.to_wire))
+
+
+async def register_version(request: Request, services: Services, principal: Principal) -> Response:
+    """Takes a gzipped tar of the two files of a LoRA, checks it, and keeps it as an immutable version."""
+    archive = await request.body()
+    version = await asyncio.to_thread(_registered, services, request.path_params["name"], archive)
+    return json(version.to_wire(), 201)
+
+
+async def move_channel(request: Request, services: Services, principal: Principal) -> Response:
+    """Moves a channel once every replica serves the version; answers in the making end on theirs."""
+    name, channel = request.path_params["name"], request.path_params["channel"]
+    try:
+        wanted = Pointer.model_validate_json(await request.body())
+    except ValidationError:
+        raise InvalidRequest(
+            'The body is not {"version", "share"}.', "Name the version, and a canary's share."
+        ) from None
+    version = await asyncio.to_thread(services.registry.movable, name, channel, wanted.version, wanted.share)
+    if not await services.engine.loads(version, LOADED_WITHIN_SECONDS):
+        raise EngineUnavailable(
+            f"Not every engine replica serves `{version.id}`.", "The channel stays; look at /readyz, then try again."
+        )
+    await asyncio.to_thread(services.registry.point, name, channel, version.id, wanted.share)
+    await services.engine.read_channels()
+    return json(await asyncio.to_thread(services.registry.channels, name))
+
+
+async def roll_back(request: Request, services: Services, principal: Principal) -> Response:
+    """Ends a canary, or returns `stable` to the version before."""
+    channels = await asyncio.to_thread(services.registry.rollback, request.path_params["name"])
+    await services.engine.read_channels()
+    return json(channels)
+
+
+def _registered(services: Services, name: str, archive: bytes) -> Version:
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        _unpack(archive, folder)
+        return services.registry.register(
+            name, folder, max_rank=services.settings.adapters.max_rank, base_model=services.engine.base_model or None
+        )
+
+
+def _unpack(archive: bytes, folder: Path) -> None:
+    """The two files, and nothing else: no folders, links or devices, whatever the archive says."""
+    try:
+        with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
+            room = MAX_UNPACKED_BYTES
+            for member in tar:
+                if member.name.removeprefix("./") in ("", "."):
+                    continue
+                if not member.isfile() or member.name.removeprefix("./") not in (WEIGHTS, CONFIG):
+                    raise _wrong_archive("holds more than the two files of a LoRA")
+                room -= member.size
+                if room < 0:
+                    raise _wrong_archive("unpacks to more than 1 GiB")
+                content = tar.extractfile(member)
+                assert content is not None
+                (folder / member.name.removeprefix("./")).write_bytes(content.read())
+    except (tarfile.TarError, EOFError, OSError, ValueError):
+        raise _wrong_archive("can't be read") from None
+
+
+def _wrong_archive(reason: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"The archive {reason}.",
+        f"Send a gzipped tar of {WEIGHTS} and {CONFIG}.",
+        code=ErrorCode.INVALID_ADAPTER,
+    )

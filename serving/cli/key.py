@@ -15,7 +15,9 @@ def create(
     cli: Cli,
     name: Annotated[str, typer.Argument(help="What it is for.")],
     labels: Annotated[str, typer.Option("--labels", help="Comma-separated; which documents it may read.")] = "public",
-    scopes: Annotated[str, typer.Option("--scopes", help="Comma-separated: chat, knowledge:read, …")] = "chat",
+    scopes: Annotated[
+        str, typer.Option("--scopes", "--scope", help="Comma-separated: chat, knowledge:read, …")
+    ] = "chat",
 ) -> None:
     """Create a key. It is shown once, now."""
     body = {"name": name, "labels": _list(labels), "scopes": _list(scopes)}

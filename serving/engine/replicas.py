@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import aiohttp
 
-from adapters.registry import Pointers, Registry
+from adapters.registry import Pointers, Registry, Version
 from common.errors import EngineUnavailable, GroundtoneError
 from common.settings import Settings
 from serving.engine.replica import Event, Replica, Unreachable
@@ -35,6 +35,8 @@ class Replicas:
         self._replicas = [Replica(url.rstrip("/"), session, settings.engine) for url in settings.engine.urls]
         self.base_model = ""
         self.pointers = Pointers()
+        self._loading: dict[str, Version] = {}
+        self._checked = asyncio.Event()
 
     @classmethod
     @asynccontextmanager
@@ -58,6 +60,23 @@ class Replicas:
     async def read_channels(self) -> None:
         """Takes over what the registry's channels point to now."""
         self.pointers = await asyncio.to_thread(self._registry.pointers)
+
+    async def loads(self, version: Version, seconds: float) -> bool:
+        """Has every replica that is up load `version`; whether all serve it within `seconds`."""
+        self._loading[version.id] = version
+        try:
+            async with asyncio.timeout(seconds):
+                while not self._serve(version):
+                    await self._checked.wait()
+        except TimeoutError:
+            return False
+        finally:
+            del self._loading[version.id]
+        return True
+
+    def _serve(self, version: Version) -> bool:
+        up = [replica for replica in self._replicas if replica.problem is None]
+        return bool(up) and all(version.id in replica.models for replica in up)
 
     def not_ready(self) -> list[str]:
         """Why no replica can answer; empty when one can."""
@@ -114,6 +133,8 @@ class Replicas:
             if time.monotonic() >= replica.retry_at:
                 try:
                     await self._bring_in_line(replica)
+                    self._checked.set()
+                    self._checked = asyncio.Event()
                 except (aiohttp.ClientError, TimeoutError, OSError, KeyError, ValueError) as error:
                     if replica.problem is None:
                         log.warning("engine %s is out: %s", replica.url, type(error).__name__)
@@ -140,11 +161,11 @@ class Replicas:
             return
         replica.verified &= adapters
         missing = 0
-        for version in self.pointers.wanted():
+        for version in {**self.pointers.versions, **self._loading}.values():
             if version.id not in adapters:
                 await replica.load_adapter(version.id, str(version.path.absolute()))
             if version.id not in replica.verified and not await self._changes_output(replica, version.id):
-                missing += 1
+                missing += version.id in self.pointers.versions
                 continue
             replica.verified.add(version.id)
             ADAPTER_LOADED.labels(version.id, replica.url).set(1)

@@ -73,6 +73,15 @@ def _environment(settings: Settings, model: str, on_cpu: bool) -> dict[str, str]
     }
     if on_cpu:
         environment |= {"VLLM_CPU_KVCACHE_SPACE": str(max(1, round(settings.engine.kv_cache_gib)))}
+        if len(os.sched_getaffinity(0)) <= 2:
+            # vLLM would compute with one thread of two, in a third process that imports all of it again: the same
+            # thread in the second process is ready ten seconds sooner. Two threads that wait for each other on cores
+            # that others use too are fifteen times slower than one.
+            environment |= {
+                "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+                "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+                "OMP_NUM_THREADS": "1",
+            }
     if Path(model).is_dir():
         environment |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
     if settings.engine.api_key_file:

@@ -22,6 +22,19 @@ from tests.fakes.engine import FakeEngine
 from tests.fakes.knowledge import FakeKnowledge
 
 
+async def _read_whole(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    response = await handler(request)
+    if response.content_type != "text/event-stream":
+        await response.read()
+    return response
+
+
+def session(url: str, key: str | None = None) -> aiohttp.ClientSession:
+    """A client that reads each small response at once, so that no test has to close one."""
+    headers = {"authorization": f"Bearer {key}"} if key else {}
+    return aiohttp.ClientSession(url, headers=headers, middlewares=(_read_whole,))
+
+
 @dataclass
 class Gateway:
     """A running gateway and what stands behind it."""
@@ -47,6 +60,13 @@ class Gateway:
                 if found["ended"]:
                     return found
                 await asyncio.sleep(0.01)
+
+    async def last(self) -> dict[str, Any]:
+        """The newest receipt, once there is one and its answer has ended."""
+        async with asyncio.timeout(10):
+            while not (found := await self.receipts()):
+                await asyncio.sleep(0.01)
+        return await self.receipt(found[0]["receipt"])
 
     async def receipts(self) -> list[dict[str, Any]]:
         return (await (await self.http.get("/v1/receipts")).json())["data"]
@@ -115,9 +135,8 @@ async def gateway(tmp_path: Path, settings_of: Any) -> AsyncIterator[Gateway]:
         url = f"http://127.0.0.1:{socket.getsockname()[1]}"
         serving = asyncio.create_task(server.serve(sockets=[socket]))
         key = home.admin_key
-        headers = {"authorization": f"Bearer {key}"}
         client = openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0)
-        async with client, aiohttp.ClientSession(url, headers=headers) as http:
+        async with client, session(url, key) as http:
             await ready(http)
             yield Gateway(url, key, engine, knowledge, app.state.services, http, client, version.id)
         server.should_exit = True

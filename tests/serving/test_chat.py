@@ -102,7 +102,7 @@ async def test_no_field_switches_retrieval_off(gateway: Gateway, fields: dict[st
     assert gateway.knowledge.searches[-1]["question"] == "What is the annual fee?"
     system = gateway.engine.chats[-1]["messages"][0]["content"]
     assert "11,000 yen" in system
-    assert (await gateway.receipts())[0]["outcome"]["snapshot"] == 7
+    assert (await gateway.last())["outcome"]["snapshot"] == 7
 
 
 async def test_knowledge_off_is_an_explicit_choice(gateway: Gateway) -> None:
@@ -143,7 +143,7 @@ async def test_weak_evidence_is_refused_politely_in_the_askers_language(gateway:
         assert part in body["choices"][0]["message"]["content"]
         assert "+81 6-5550-0142" in body["choices"][0]["message"]["content"]
     assert not [chat for chat in gateway.engine.chats if chat.get("max_tokens") != 1]
-    assert (await gateway.receipts())[0]["ended"] == "abstained"
+    assert (await gateway.last())["ended"] == "abstained"
 
 
 async def test_an_unsupported_figure_is_flagged(gateway: Gateway) -> None:
@@ -245,7 +245,7 @@ async def test_what_knowledge_refuses_reaches_the_client(gateway: Gateway) -> No
     response = await gateway.ask(groundtone={"as_of": 1})
     assert response.status == 410
     assert (await response.json())["error"]["code"] == "snapshot_gone"
-    assert (await gateway.receipts())[0]["outcome"]["code"] == "snapshot_gone"
+    assert (await gateway.last())["outcome"]["code"] == "snapshot_gone"
 
 
 async def test_text_in_a_document_or_message_can_not_act_as_template_or_fence(gateway: Gateway) -> None:

@@ -1,0 +1,87 @@
+"""Registering adapters and moving channels over HTTP, with a fake engine that loads them."""
+
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from tests.serving.conftest import Gateway, adapter_folder
+
+
+def archive(folder: Path, *, names: tuple[str, ...] = ("adapter_model.safetensors", "adapter_config.json")) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as tar:
+        for name in names:
+            tar.add(folder / Path(name).name, arcname=name)
+    return out.getvalue()
+
+
+@pytest.fixture
+def another(tmp_path: Path) -> Path:
+    """A second adapter with other weights."""
+    folder = adapter_folder(tmp_path / "another")
+    file = folder / "adapter_model.safetensors"
+    save_file({name: tensor * 2 for name, tensor in load_file(file).items()}, file)
+    return folder
+
+
+async def test_a_new_version_is_registered_loaded_promoted_and_rolled_back(gateway: Gateway, another: Path) -> None:
+    """The channel moves once the engine serves the version, and back again; every answer says which one spoke."""
+    made = await gateway.http.post("/v1/adapters/kitahama/versions", data=archive(another))
+    assert made.status == 201
+    version = (await made.json())["id"]
+    assert version != gateway.adapter
+    moved = await gateway.http.put("/v1/adapters/kitahama/channels/stable", json={"version": version})
+    assert moved.status == 200, await moved.text()
+    assert version in gateway.engine.loaded
+    assert (await (await gateway.ask(model="tuned")).json())["groundtone"]["adapter"] == version
+    assert (await gateway.http.post("/v1/adapters/kitahama:rollback")).status == 200
+    assert (await (await gateway.ask(model="tuned")).json())["groundtone"]["adapter"] == gateway.adapter
+
+
+async def test_a_canary_keeps_a_conversation_on_one_version(gateway: Gateway, another: Path) -> None:
+    """A share of conversations meets the canary, and each stays where it began."""
+    made = await (await gateway.http.post("/v1/adapters/kitahama/versions", data=archive(another))).json()
+    moved = await gateway.http.put("/v1/adapters/kitahama/channels/canary", json={"version": made["id"], "share": 50})
+    assert moved.status == 200
+    spoke: set[str] = set()
+    for conversation in range(12):
+        twice = [
+            (await (await gateway.ask(model="tuned", groundtone={"conversation": str(conversation)})).json())[
+                "groundtone"
+            ]["adapter"]
+            for _ in range(2)
+        ]
+        assert twice[0] == twice[1]
+        spoke.add(twice[0])
+    assert spoke == {made["id"], gateway.adapter}
+
+
+async def test_an_archive_with_anything_else_in_it_is_refused(gateway: Gateway, another: Path) -> None:
+    """A path that climbs, a link, a truncated file: 400, and nothing is registered."""
+    climbing = archive(another, names=("../adapter_config.json",))
+    linked = io.BytesIO()
+    with tarfile.open(fileobj=linked, mode="w:gz") as tar:
+        link = tarfile.TarInfo("adapter_config.json")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        tar.addfile(link)
+    for bad in (climbing, linked.getvalue(), archive(another)[:100], b"not an archive", b""):
+        response = await gateway.http.post("/v1/adapters/kitahama/versions", data=bad)
+        assert response.status == 400
+        assert (await response.json())["error"]["code"] == "invalid_adapter"
+    listed = await (await gateway.http.get("/v1/adapters")).json()
+    assert [v["id"] for v in listed["data"][0]["versions"]] == [gateway.adapter]
+
+
+async def test_a_version_that_the_engine_does_not_serve_gets_no_channel(
+    gateway: Gateway, another: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An adapter without effect never reaches a client."""
+    monkeypatch.setattr("serving.api.adapters.LOADED_WITHIN_SECONDS", 3.0)
+    made = await (await gateway.http.post("/v1/adapters/kitahama/versions", data=archive(another))).json()
+    gateway.engine.ineffective.add(made["id"])
+    moved = await gateway.http.put("/v1/adapters/kitahama/channels/stable", json={"version": made["id"]})
+    assert moved.status == 503
+    assert (await (await gateway.ask(model="tuned")).json())["groundtone"]["adapter"] == gateway.adapter
