@@ -35,6 +35,20 @@ def language_of(text: str) -> Language:
     )
 
 
+_COURTESY = re.compile(
+    r"(?:(?:hello|hi|hey|good (?:day|morning|afternoon|evening)|thanks|thank you|many thanks|goodbye|bye)"
+    r"(?: (?:there|all|very much|so much|a lot|again|for your (?:help|time|reply)))?"
+    r"|こんにちは|こんばんは|おはようございます|はじめまして|ありがとう(?:ございま(?:す|した))?|さようなら"
+    r"|[你您]好|早安|午安|晚安|早上好|哈囉|(?:非常|多)?[謝谢]{1,2}(?:[你您])?|再[見见])",
+    re.IGNORECASE,
+)
+
+
+def is_courtesy(text: str) -> bool:
+    """Whether `text` is a greeting or thanks and nothing else: there is nothing to look up for it."""
+    return _COURTESY.fullmatch(text.strip().rstrip(".!?,~。！？、～ ")) is not None
+
+
 def _encodable(text: str, charset: str) -> int:
     """How many bytes `charset` can hold of `text`: GB 2312 lacks the Traditional characters, Big5 the Simplified."""
     return len(text.encode(charset, "ignore"))

@@ -44,8 +44,7 @@ class Engine(Section):
     kv_cache_gib: float = 2.0
     arguments: tuple[str, ...] = ()
     connect_timeout: float = 2.0
-    first_token_timeout: float = 60.0
-    idle_timeout: float = 30.0
+    silence_timeout: float = 60.0
 
 
 class KnowledgeService(Section):

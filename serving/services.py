@@ -18,6 +18,7 @@ from serving.engine.replicas import Replicas
 from serving.home import Home
 from serving.keys import Keys
 from serving.knowledge import Knowledge
+from serving.metrics import QUEUE_DEPTH
 
 
 @dataclass(slots=True)
@@ -55,10 +56,12 @@ class Capacity:
         if self.taken >= self.limit:
             raise Overloaded("The service answers as many questions as it can.", "Ask again shortly.")
         self.taken += 1
+        QUEUE_DEPTH.inc()
         try:
             yield
         finally:
             self.taken -= 1
+            QUEUE_DEPTH.dec()
 
 
 @dataclass(slots=True)

@@ -9,13 +9,13 @@ is durable; however it ends, an outcome follows.
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from common.canonical import digest, digest_of
 from common.errors import EngineUnavailable, ErrorCode, InvalidRequest, NotFound
 from common.evidence import Findings
-from common.language import Language, language_of
+from common.language import Language, is_courtesy, language_of
 from common.principal import Principal
 from common.prompt import PROMPT_FORMAT
 from common.settings import Assistant, Policy
@@ -27,7 +27,7 @@ from serving.chat.guard import Verdict
 from serving.chat.request import ChatRequest, KnowledgeSwitch
 from serving.chat.transducer import Conclusion, Event, Transducer
 from serving.chat.wire import Finish, Opened, chunk
-from serving.metrics import ANSWERS, FIGURES, FIRST_TOKEN, stage
+from serving.metrics import ANSWERS, FIGURES, FIRST_TOKEN, INTER_TOKEN, SNAPSHOT_HEAD, stage
 from serving.services import Services
 
 
@@ -54,17 +54,20 @@ async def answer(
 ) -> AsyncGenerator[Opened | Event | Finish, None]:
     """The events of one answer: `Opened` once, then chunks, then `Finish`. Raises GroundtoneError before `Opened`,
     and after it where the answer broke off."""
+    started = time.perf_counter()
     assistant = admit(services, principal, request)
     with services.capacity.slot():
         pinned = pin(services, principal, assistant, request)
         async with services.record.bracket(principal, intent(pinned, request, request_id)) as entry:
             findings = await retrieve(services, principal, pinned, request)
-            entry.note(**described(findings, pinned))
+            if findings is not None and is_courtesy(request.question):
+                findings = replace(findings, weak=False, evidence=())
+            entry.note(**described(findings))
             opened = Opened(entry.receipt, assistant.name, pinned.adapter, findings.snapshot if findings else None)
             if abstains(pinned, findings, request):
                 steps = abstain(pinned, findings, request, entry, opened)
             else:
-                steps = generate(services, principal, pinned, findings, request, entry, opened)
+                steps = generate(services, principal, pinned, findings, request, entry, opened, started)
             async with aclosing(steps):
                 async for step in steps:
                     yield step
@@ -129,7 +132,7 @@ async def retrieve(services: Services, principal: Principal, pinned: Pinned, req
         return None
     options = request.groundtone
     with stage("retrieve"):
-        return await services.knowledge.search(
+        findings = await services.knowledge.search(
             principal,
             knowledge=pinned.assistant.knowledge,
             question=request.question,
@@ -138,11 +141,15 @@ async def retrieve(services: Services, principal: Principal, pinned: Pinned, req
             filters=options.filters,
             min_evidence=pinned.policy.min_evidence,
         )
+    SNAPSHOT_HEAD.set(findings.snapshot)
+    return findings
 
 
 def abstains(pinned: Pinned, findings: Findings | None, request: ChatRequest) -> bool:
     """Without good evidence it says so. A request that brings tools may still find out by calling them."""
-    return findings is not None and (findings.weak or not findings.evidence) and not request.tools
+    if findings is None or request.tools or is_courtesy(request.question):
+        return False
+    return findings.weak or not findings.evidence
 
 
 async def abstain(
@@ -171,9 +178,9 @@ async def generate(
     request: ChatRequest,
     entry: Entry,
     opened: Opened,
+    started: float,
 ) -> AsyncGenerator[Opened | Event | Finish, None]:
     """The engine's events through guard and cite."""
-    started = time.perf_counter()
     with stage("compose"):
         prompt = await compose(services, pinned.assistant, findings, request)
     used = prompt.evidence
@@ -191,12 +198,15 @@ async def generate(
     entry.follow(lambda: [choice.sent for choice in transducer.choices])
     await entry.durable()
     async with services.engine.stream(pinned.model, payload) as events:
-        first = True
+        before: float | None = None
         async for event in events:
-            if first:
-                FIRST_TOKEN.observe(time.perf_counter() - started)
+            now = time.perf_counter()
+            if before is None:
+                FIRST_TOKEN.observe(now - started)
                 yield opened
-                first = False
+            else:
+                INTER_TOKEN.observe(now - before)
+            before = now
             usage = event.get("usage") or usage
             for out in transducer.feed(event) if event.get("choices") else ():
                 yield out
@@ -218,7 +228,7 @@ def tool_calls(transducer: Transducer) -> list[Any]:
     return [choice.tool_calls for choice in transducer.choices if choice.tool_calls]
 
 
-def described(findings: Findings | None, pinned: Pinned) -> dict[str, Any]:
+def described(findings: Findings | None) -> dict[str, Any]:
     """Snapshot and evidence as the record names them."""
     if findings is None:
         return {"snapshot": None, "evidence": []}

@@ -164,8 +164,19 @@ def turns(messages: list[ChatMessage]) -> list[Message]:
         role = Role.SYSTEM if message.role is Role.DEVELOPER else message.role
         turn: dict[str, Any] = {"role": role.value, "content": neutralise(message.text)}
         if message.tool_calls is not None:
-            turn["tool_calls"] = message.tool_calls
+            turn["tool_calls"] = _neutralised(message.tool_calls)
         if message.tool_call_id is not None:
             turn["tool_call_id"] = message.tool_call_id
         out.append(turn)  # pyright: ignore[reportArgumentType]  # the engine takes more than role and content
     return out
+
+
+def _neutralised(value: Any) -> Any:
+    """`value` with every text in it neutralised, however deep."""
+    if isinstance(value, str):
+        return neutralise(value)
+    if isinstance(value, list):
+        return [_neutralised(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, dict):
+        return {key: _neutralised(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
+    return value

@@ -99,12 +99,11 @@ def packed(artefact: Path) -> bytes:
         raise Usage(f"`{artefact}` lacks {' and '.join(missing)}. `groundtone adapter train` makes such a folder.")
     buffer = io.BytesIO()
     with gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as zipped, tarfile.open(fileobj=zipped, mode="w") as tar:
-        for file in sorted(artefact.iterdir()):
-            if file.name in FILES or file.suffix in (".json", ".toml", ".md"):
-                member = tarfile.TarInfo(file.name)
-                member.size = file.stat().st_size
-                with file.open("rb") as content:
-                    tar.addfile(member, content)
+        for name in FILES:
+            member = tarfile.TarInfo(name)
+            member.size = (artefact / name).stat().st_size
+            with (artefact / name).open("rb") as content:
+                tar.addfile(member, content)
     return buffer.getvalue()
 
 
@@ -140,14 +139,21 @@ def rollback(cli: Cli, name: Annotated[str, typer.Argument(metavar="NAME")]) -> 
 def train(
     cli: Cli,
     recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A TOML recipe.")],
-    options: Annotated[list[str] | None, typer.Argument(metavar="[-- OPTIONS]", help="For adapters.train.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", help="The folder to write, instead of the recipe's.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option("--steps", min=1, help="Instead of the recipe's.")] = None,
+    threads: Annotated[int | None, typer.Option("--threads", min=0, help="0 is all cores.")] = None,
 ) -> None:
     """Train an adapter from a recipe, in the engine's environment on this machine."""
     from serving.supervisor.plan import ROOT
 
     existing_file(recipe)
+    command = [str(engine_python()), "-m", "adapters.train", str(recipe), "--home", str(cli.home.path)]
+    for name, value in (("--output", output), ("--steps", steps), ("--threads", threads)):
+        command += [] if value is None else [name, str(value)]
     process = subprocess.Popen(
-        [str(engine_python()), "-m", "adapters.train", str(recipe), *(options or ())],
+        [*command, *(["--json"] if cli.output.as_json else [])],
         stdout=subprocess.PIPE if cli.output.as_json else None,
         text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
@@ -158,22 +164,9 @@ def train(
         process.terminate()
         process.wait()
         raise
-    if cli.output.as_json:
-        _tell_trained(cli, printed, process.returncode)
     if process.returncode:
-        raise Exit(Exit.NO)
-
-
-def _tell_trained(cli: Cli, printed: str, code: int) -> None:
-    """The last JSON document that training printed is its result; all else it printed is progress."""
-    *before, last = printed.strip().splitlines() or [""]
-    try:
-        result = json.loads(last)
-    except ValueError:
-        before, result = [*before, last], {"done": code == 0}
-    for line in before:
-        cli.output.progress(line)
-    cli.output.document(result if code == 0 else {"error": {"message": f"Training ended with exit code {code}."}})
+        cli.fail(Exit.NO, f"Training ended with exit code {process.returncode}; what stands above says why.")
+    cli.output.document(json.loads(printed) if cli.output.as_json else None)
 
 
 def engine_python() -> Path:

@@ -13,6 +13,10 @@ CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 300.0
 """A small model on a busy CPU takes its time; a person at a terminal can press Ctrl-C."""
 
+PAGE = 100
+# How a page names the next one, and how that is asked for: snapshots go down by number, all else by cursor.
+_FOLLOWING = (("next_cursor", "cursor"), ("cursor", "cursor"), ("next", "before"))
+
 
 class Unreachable(Exception):
     """Nothing answers at the address, or it stopped answering."""
@@ -73,14 +77,19 @@ class Client:
     def delete(self, path: str, **query: Any) -> Any:
         return self.send("DELETE", path, query=query).document
 
-    def pages(self, path: str, **query: Any) -> Generator[dict[str, Any]]:
-        """All items of a list that comes in pages."""
-        cursor: str | None = None
+    def pages(self, path: str, *, limit: int | None = None, **query: Any) -> Generator[dict[str, Any]]:
+        """The items of a list that comes in pages: all of them, or the first `limit`."""
+        left = limit
+        asked = {**query, "limit": min(limit or PAGE, PAGE)}
         while True:
-            page = self.get(path, **query, cursor=cursor)
-            yield from page["data"]
-            if (cursor := page.get("next_cursor")) is None:
+            page = self.get(path, **asked)
+            items = page["data"] if left is None else page["data"][:left]
+            yield from items
+            left = None if left is None else left - len(items)
+            following = next(((ask, page[name]) for name, ask in _FOLLOWING if page.get(name)), None)
+            if following is None or left == 0:
                 return
+            asked[following[0]] = following[1]
 
     def send(
         self,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from serving.cli.client import Client, Reply, path
+from serving.cli.client import Client, Reply, ServiceError, path
 from serving.cli.command import Usage
 
 MEDIA_TYPES = {
@@ -78,10 +78,12 @@ def put(client: Client, kb: str, document: str, file: Path, query: dict[str, Any
 
 
 def finished(client: Client, reply: Reply) -> dict[str, Any]:
-    """What an operation came to: at once, or after 202 when it has ended."""
-    document = reply.document
-    while reply.status == 202 or document.get("status") in ("pending", "running"):
+    """What a change came to: at once, or after 202 when its operation has ended. Raises ServiceError if it failed."""
+    if reply.status != 202:
+        return reply.document
+    operation = str(reply.document["operation"])
+    while (state := client.get(path("v1", "operations", operation)))["state"] == "running":
         time.sleep(_POLL_SECONDS)
-        reply = client.send("GET", path("v1", "operations", str(document["operation"])))
-        document = {"operation": document["operation"], **reply.document}
-    return document
+    if state["state"] != "done":
+        raise ServiceError(409, state["error"])
+    return state["result"]

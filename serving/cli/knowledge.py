@@ -105,29 +105,15 @@ def rm(cli: Cli, documents: Annotated[list[str], typer.Argument(metavar="DOCUMEN
 def ls(cli: Cli, kb: KbName = None, limit: Limit = 1000) -> None:
     """List knowledge bases, or the documents of one."""
     if kb is None:
-        bases = list(cli.client.pages("/v1/knowledge"))
+        bases = cli.client.get("/v1/knowledge")["data"]
         cli.output.document({"data": bases})
-        rows = [(b["name"], b.get("documents"), b.get("chunks"), ", ".join(b.get("labels") or ())) for b in bases]
-        cli.output.table(("knowledge base", "documents", "chunks", "labels"), rows, "No knowledge base yet.")
+        rows = [(b["name"], ", ".join(b["labels"]), b["created"]) for b in bases]
+        cli.output.table(("knowledge base", "labels", "created"), rows, "No knowledge base yet.")
         return
-    documents: list[dict[str, Any]] = []
-    for document in cli.client.pages(path("v1", "knowledge", kb, "documents"), limit=min(limit, 100)):
-        documents.append(document)
-        if len(documents) == limit:
-            break
+    documents = list(cli.client.pages(path("v1", "knowledge", kb, "documents"), limit=limit))
     cli.output.document({"knowledge": kb, "data": documents})
-    rows = [
-        (
-            d["document"],
-            d.get("title"),
-            d.get("lang"),
-            d.get("revision"),
-            d.get("chunks"),
-            ", ".join(d.get("labels") or ()),
-        )
-        for d in documents
-    ]
-    cli.output.table(("document", "title", "lang", "revision", "chunks", "labels"), rows, f"{kb} is empty.")
+    rows = [(d["document"], d["title"], d["lang"], d["revision"], ", ".join(d["labels"])) for d in documents]
+    cli.output.table(("document", "title", "lang", "revision", "labels"), rows, f"{kb} is empty.")
 
 
 @command(app, "show")
@@ -136,7 +122,7 @@ def show(cli: Cli, document: Annotated[str, typer.Argument(metavar="DOCUMENT")],
     found = cli.client.get(document_path(base(cli, kb), document))
     cli.output.document(found)
     for name, value in found.items():
-        if name != "text":
+        if name not in ("text", "metadata"):
             cli.output.line(f"{name:16} {', '.join(map(str, value)) if isinstance(value, list) else value}")
     if text := found.get("text"):
         cli.output.line(f"\n{text}")
@@ -169,13 +155,9 @@ def search(
 @command(app, "snapshots")
 def snapshots(cli: Cli, limit: Limit = 20) -> None:
     """List the latest snapshots."""
-    listed: list[dict[str, Any]] = []
-    for snapshot in cli.client.pages("/v1/snapshots", limit=min(limit, 100)):
-        listed.append(snapshot)
-        if len(listed) == limit:
-            break
+    listed = list(cli.client.pages("/v1/snapshots", limit=limit))
     cli.output.document({"data": listed})
-    rows = [(s.get("snapshot"), s.get("created"), s.get("author"), s.get("message")) for s in listed]
+    rows = [(s["number"], s["created"], s["author"], s["message"]) for s in listed]
     cli.output.table(("snapshot", "created", "author", "message"), rows, "No snapshot yet.")
 
 
@@ -189,9 +171,11 @@ def diff(
     found = cli.client.get(f"/v1/snapshots/{a}/diff/{b}")
     cli.output.document(found)
     for sign, name in (("+", "added"), ("~", "changed"), ("-", "removed")):
-        for entry in found.get(name) or ():
-            document = entry if isinstance(entry, str) else entry.get("document")
-            cli.output.line(f"{sign} {document}")
+        for row in found[name]:
+            revisions = " → ".join(f"revision {row[when]}" for when in ("before", "after") if row[when] is not None)
+            cli.output.line(f"{sign} {row['knowledge']}/{row['document']}  {revisions}")
+    if not any(found[name] for name in ("added", "changed", "removed")):
+        cli.output.line("No difference that this key may see.")
 
 
 @command(app, "restore")
@@ -217,13 +201,15 @@ def sources(
     if action is None:
         found = cli.client.get("/v1/sources")
         cli.output.document(found)
+        columns = ("source", "kind", "knowledge", "status", "lag (s)", "files", "error")
         rows = [
-            (s["name"], s.get("kind"), s.get("knowledge"), s.get("status"), s.get("lag"), s.get("error"))
+            (s["name"], s["kind"], s["knowledge"], s["status"], s["lag_seconds"], s["files"], s["error"])
             for s in found["data"]
         ]
-        cli.output.table(
-            ("source", "kind", "knowledge", "status", "lag (s)", "last error"), rows, "No source is configured."
-        )
+        cli.output.table(columns, rows, "No source is configured.")
+        for source in found["data"]:
+            for file in source["failed"]:
+                cli.output.line(f"{source['name']}: {file['file']}: {file['error']}")
         return
     if action not in ("pause", "resume", "sync", "release") or name is None:
         raise Usage("Say `sources`, or `sources pause|resume|sync|release SOURCE`.")

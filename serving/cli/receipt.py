@@ -14,11 +14,7 @@ app = typer.Typer(name="receipt", help="The record of each answer.", no_args_is_
 @command(app, "ls")
 def ls(cli: Cli, limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many.")] = 20) -> None:
     """List the latest receipts."""
-    receipts: list[dict[str, Any]] = []
-    for receipt in cli.client.pages("/v1/receipts", limit=min(limit, 100)):
-        receipts.append(receipt)
-        if len(receipts) == limit:
-            break
+    receipts = list(cli.client.pages("/v1/receipts", limit=limit))
     cli.output.document({"data": receipts})
     rows = [
         (r["receipt"], r["opened"], r["ended"] or "open", r["intent"].get("assistant"), _question(r["intent"]))
@@ -45,10 +41,7 @@ def show(
 
 
 def _question(intent: dict[str, Any]) -> str:
-    question = intent.get("question")
-    if isinstance(question, str):
-        return _short(question, 60)
-    messages = intent.get("messages") or (intent.get("request") or {}).get("messages") or [{}]
+    messages = (intent.get("body") or {}).get("messages") or [{}]
     return _short(messages[-1].get("content") or "", 60)
 
 

@@ -1,5 +1,6 @@
 """One vLLM server: its stream of events, and which adapters it has loaded."""
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -45,7 +46,7 @@ class Replica:
         """
         body = orjson.dumps({**payload, "stream": True, "stream_options": {"include_usage": True}})
         timeout = aiohttp.ClientTimeout(
-            total=None, sock_connect=self.settings.connect_timeout, sock_read=self.settings.first_token_timeout
+            total=None, sock_connect=self.settings.connect_timeout, sock_read=self.settings.silence_timeout
         )
         self.in_flight += 1
         try:
@@ -66,13 +67,24 @@ class Replica:
             self.in_flight -= 1
 
     async def _events(self, response: aiohttp.ClientResponse, model: str) -> AsyncGenerator[Event]:
-        async for line in response.content:
-            if not line.startswith(_DATA):
-                continue
-            data = line[len(_DATA) :].strip()
-            if data == b"[DONE]":
-                return
-            yield _checked(data, model)
+        clock = asyncio.get_running_loop().time
+        patience = self.settings.silence_timeout
+        try:
+            # Per event and not per read: a server that drips a byte a second is silent too.
+            async with asyncio.timeout(patience) as deadline:
+                async for line in response.content:
+                    if not line.startswith(_DATA):
+                        continue
+                    data = line[len(_DATA) :].strip()
+                    if data == b"[DONE]":
+                        return
+                    event = _checked(data, model)
+                    # How long the client takes to read is not the engine's silence.
+                    deadline.reschedule(None)
+                    yield event
+                    deadline.reschedule(clock() + patience)
+        except (TimeoutError, ValueError):
+            raise _broke_off() from None
         # vLLM always says [DONE]: a stream that just ends was cut.
         raise _broke_off()
 

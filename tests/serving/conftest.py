@@ -108,7 +108,7 @@ def settings_of(tmp_path: Path) -> Any:
         return Settings(
             home=tmp_path / "home",
             server=Server(**server),
-            engine=Engine(urls=(engine.url,), first_token_timeout=5.0, idle_timeout=5.0),
+            engine=Engine(urls=(engine.url,), silence_timeout=5.0),
             knowledge=KnowledgeService(url=knowledge.url, timeout=5.0),
             adapters=Adapters(),
             assistants=ASSISTANTS,

@@ -296,3 +296,24 @@ async def test_two_answers_at_once_do_not_mix(gateway: Gateway) -> None:
     answers = await asyncio.gather(*(gateway.ask(f"number {i}") for i in range(20)))
     texts = [(await a.json())["choices"][0]["message"]["content"] for a in answers]
     assert texts == [f"You asked number {i}" for i in range(20)]
+
+
+async def test_a_greeting_is_answered_and_not_refused(gateway: Gateway) -> None:
+    """Nobody looks up a good morning: it goes to the model without evidence."""
+    gateway.knowledge.findings = Findings(8, True, (evidence("Something else entirely."),))
+    for greeting in ("Hello!", "こんにちは", "謝謝您"):
+        info = (await (await gateway.ask(greeting)).json())["groundtone"]
+        assert info["outcome"] == "answered"
+        assert "<source" not in gateway.engine.chats[-1]["messages"][0]["content"]
+
+
+async def test_control_tokens_in_a_tool_call_of_the_history_are_defused(gateway: Gateway) -> None:
+    """What a client sends back as an earlier call is text too."""
+    call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": '"<|im_end|>"'}}
+    history = [
+        *QUESTION,
+        {"role": "assistant", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "1", "content": "x"},
+    ]
+    assert (await gateway.ask(messages=history)).status == 200
+    assert "<|im_end" not in orjson.dumps(gateway.engine.chats[-1]["messages"]).decode()

@@ -132,7 +132,11 @@ def test_an_error_in_the_stream_is_an_error_of_the_command(told: Run, gateway: F
 
 def test_chat_keeps_the_history(told: Run, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = iter(["年会費は？", "/sources", "学生は？", ""])
-    monkeypatch.setattr("builtins.input", lambda *_: next(lines))
+
+    def typed(prompt: str) -> str:
+        return next(lines)
+
+    monkeypatch.setattr("builtins.input", typed)
     ran = told("chat")
     assert ran.code == 0
     assert [turn["role"] for turn in gateway.asked[1]["messages"]] == ["user", "assistant", "user"]
@@ -234,6 +238,9 @@ def test_add_waits_for_an_operation_that_takes_longer(
     assert ran.code == 0
     assert ran.document["documents"][0]["snapshot"] == 1
     assert gateway.documents["long/one"]["title"] == "表"
+    failed = told("knowledge", "add", str(tmp_path / "a.md"), "--id", "failing")
+    assert failed.code == 1
+    assert "The change failed. Send it again." in failed.out
 
 
 def test_rm_ls_and_show_follow_what_was_added(told: Run, gateway: FakeGateway, tmp_path: Path) -> None:
@@ -248,7 +255,8 @@ def test_rm_ls_and_show_follow_what_was_added(told: Run, gateway: FakeGateway, t
     assert told("knowledge", "show", "a.md", "--json").document["revision"] == 1
     assert told("knowledge", "rm", "a.md").out == "removed a.md (snapshot 4)\n"
     assert told("knowledge", "rm", "a.md").code == 1
-    assert told("knowledge", "ls", "--json").document["data"][0]["documents"] == 2
+    assert told("knowledge", "ls", "--json").document["data"][0]["name"] == "kitahama"
+    assert len(told("knowledge", "ls", "kitahama", "-n", "1", "--json").document["data"]) == 1
 
 
 def test_tables_align_wide_characters(told: Run, gateway: FakeGateway, tmp_path: Path) -> None:
@@ -269,10 +277,15 @@ def test_search_shows_what_an_assistant_would_be_given(told: Run, gateway: FakeG
 
 
 def test_snapshots_diff_restore_and_sources_speak_the_contract(told: Run, gateway: FakeGateway) -> None:
-    assert [s["snapshot"] for s in told("knowledge", "snapshots", "--json").document["data"]] == [2, 1]
-    assert told("knowledge", "diff", "1", "2").out == "+ a.md\n- b.md\n"
+    assert [s["number"] for s in told("knowledge", "snapshots", "--json").document["data"]] == [2, 1]
+    assert told("knowledge", "diff", "1", "2").out.splitlines() == [
+        "+ kitahama/a.md  revision 1",
+        "~ kitahama/c.md  revision 1 → revision 2",
+        "- kitahama/b.md  revision 4",
+    ]
     assert told("knowledge", "restore", "1", "--kb", "kitahama").out == "restored snapshot 1 (snapshot 9)\n"
     assert "watching" in told("knowledge", "sources").out
+    assert "files: broken.pdf: The document can't be read." in told("knowledge", "sources").out
     assert told("knowledge", "sources", "pause", "files").code == 0
     assert gateway.calls[-1] == "POST /v1/sources/files:pause"
 
@@ -317,14 +330,14 @@ def test_train_runs_in_the_engines_environment_and_passes_progress_on(
 ) -> None:
     python = tmp_path / "engine" / "bin" / "python"
     python.parent.mkdir(parents=True)
-    python.write_text('#!/bin/sh\necho step 1 of 2\necho "{\\"recipe\\": \\"$3\\"}"\nexit ${FAKE_CODE:-0}\n')
+    python.write_text('#!/bin/sh\necho step 1 of 2 >&2\necho "{\\"arguments\\": \\"$*\\"}"\nexit ${FAKE_CODE:-0}\n')
     python.chmod(0o755)
     monkeypatch.setattr("serving.supervisor.plan.ENGINE_ENVIRONMENT", tmp_path / "engine")
     recipe = tmp_path / "recipe.toml"
     recipe.write_text("")
-    ran = told("adapter", "train", str(recipe), "--json")
-    assert ran.document == {"recipe": str(recipe)}
-    assert "step 1 of 2" in ran.err
+    ran = told("adapter", "train", str(recipe), "--steps", "9", "--json")
+    home = tmp_path / "home"
+    assert ran.document == {"arguments": f"-m adapters.train {recipe} --home {home} --steps 9 --json"}
     monkeypatch.setenv("FAKE_CODE", "7")
     assert told("adapter", "train", str(recipe), "--json").code == 1
 
