@@ -12,7 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.supervisors import Multiprocess
 
-from adapters.registry import Registry
+from adapters import Registry
 from common.settings import Settings, load
 from serving.app import create_app
 from serving.home import Home
@@ -28,10 +28,10 @@ def app() -> FastAPI:
 
 def seed_adapters(settings: Settings) -> None:
     """Registers the adapters that the configuration brings along, where their names have no version yet."""
-    registry = Registry(settings.adapters_directory)
+    registry = Registry(settings.adapters_directory, max_rank=settings.adapters.max_rank)
     for name, folder in settings.adapters.seed.items():
         if not registry.versions(name) and folder.is_dir():
-            version = registry.register(name, folder, max_rank=settings.adapters.max_rank)
+            version = registry.register(name, folder)
             registry.point(name, "stable", version.id)
             log.info("registered %s and moved the channel stable to it", version.id)
 

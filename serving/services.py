@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
-from adapters.registry import Registry
+from adapters import Registry
 from common.errors import Draining, EngineUnavailable, Overloaded
 from common.settings import Assistant, Settings
 from serving.audit.record import Record
@@ -110,7 +110,7 @@ async def open_services(settings: Settings, home: Home, stack: AsyncExitStack) -
     """Opens every part; `stack` closes them in reverse."""
     internal_key = home.internal_key
     record = await stack.enter_async_context(Record.open(settings.audit_url))
-    registry = Registry(settings.adapters_directory)
+    registry = Registry(settings.adapters_directory, max_rank=settings.adapters.max_rank)
     engine = await stack.enter_async_context(Replicas.open(settings, registry))
     knowledge = await stack.enter_async_context(Knowledge.open(settings.knowledge, internal_key))
     return Services(

@@ -10,8 +10,8 @@ from fastapi import Request
 from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.responses import Response
 
-from adapters.artefact import CONFIG, WEIGHTS
-from adapters.registry import Version
+from adapters import Base, Registry, Version
+from adapters.artefact import CONFIG, OPTIONAL, WEIGHTS
 from common.errors import EngineUnavailable, ErrorCode, InvalidRequest
 from common.principal import Principal, Scope
 from serving.api.routes import Routes, json
@@ -37,7 +37,8 @@ def register(routes: Routes) -> None:
 
 async def list_adapters(request: Request, services: Services, principal: Principal) -> Response:
     """All adapters with their versions and channels."""
-    return json(await asyncio.to_thread(services.registry.to_wire))
+    registry = services.registry
+    return json({"data": await asyncio.to_thread(lambda: [registry.to_wire(name) for name in registry.names()])})
 
 
 async def register_version(request: Request, services: Services, principal: Principal) -> Response:
@@ -56,30 +57,31 @@ async def move_channel(request: Request, services: Services, principal: Principa
         raise InvalidRequest(
             'The body is not {"version", "share"}.', "Name the version, and a canary's share."
         ) from None
-    version = await asyncio.to_thread(services.registry.movable, name, channel, wanted.version, wanted.share)
+    version = await asyncio.to_thread(services.registry.eligible, name, channel, wanted.version, wanted.share)
     if not await services.engine.loads(version, LOADED_WITHIN_SECONDS):
         raise EngineUnavailable(
             f"Not every engine replica serves `{version.id}`.", "The channel stays; look at /readyz, then try again."
         )
-    await asyncio.to_thread(services.registry.point, name, channel, version.id, wanted.share)
+    channels = await asyncio.to_thread(services.registry.point, name, channel, version.id, wanted.share)
     await services.engine.read_channels()
-    return json(await asyncio.to_thread(services.registry.channels, name))
+    return json(channels.to_wire())
 
 
 async def roll_back(request: Request, services: Services, principal: Principal) -> Response:
     """Ends a canary, or returns `stable` to the version before."""
     channels = await asyncio.to_thread(services.registry.rollback, request.path_params["name"])
     await services.engine.read_channels()
-    return json(channels)
+    return json(channels.to_wire())
 
 
 def _registered(services: Services, name: str, archive: bytes) -> Version:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         _unpack(archive, folder)
-        return services.registry.register(
-            name, folder, max_rank=services.settings.adapters.max_rank, base_model=services.engine.base_model or None
-        )
+        base = Base(services.engine.base_model) if services.engine.base_model else None
+        adapters = services.settings.adapters
+        registry = Registry(services.settings.adapters_directory, max_rank=adapters.max_rank, base=base)
+        return registry.register(name, folder)
 
 
 def _unpack(archive: bytes, folder: Path) -> None:
@@ -90,8 +92,8 @@ def _unpack(archive: bytes, folder: Path) -> None:
             for member in tar:
                 if member.name.removeprefix("./") in ("", "."):
                     continue
-                if not member.isfile() or member.name.removeprefix("./") not in (WEIGHTS, CONFIG):
-                    raise _wrong_archive("holds more than the two files of a LoRA")
+                if not member.isfile() or member.name.removeprefix("./") not in (WEIGHTS, CONFIG, *OPTIONAL):
+                    raise _wrong_archive("holds more than the files of a LoRA")
                 room -= member.size
                 if room < 0:
                     raise _wrong_archive("unpacks to more than 1 GiB")

@@ -14,9 +14,10 @@ from typing import Any, Self
 
 import aiohttp
 
-from adapters.registry import Pointers, Registry, Version
+from adapters import Registry, Version
 from common.errors import EngineUnavailable, GroundtoneError
 from common.settings import Settings
+from serving.engine.pointers import Pointers, read_pointers
 from serving.engine.replica import Event, Replica, Unreachable
 from serving.metrics import ADAPTER_LOADED
 
@@ -59,7 +60,7 @@ class Replicas:
 
     async def read_channels(self) -> None:
         """Takes over what the registry's channels point to now."""
-        self.pointers = await asyncio.to_thread(self._registry.pointers)
+        self.pointers = await asyncio.to_thread(read_pointers, self._registry)
 
     async def loads(self, version: Version, seconds: float) -> bool:
         """Has every replica that is up load `version`; whether all serve it within `seconds`."""

@@ -13,6 +13,7 @@ from tests.e2e.conftest import ROOT, Stack
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 
 QUESTIONS = [json.loads(line) for line in (ROOT / "examples/kitahama/questions.jsonl").read_text().splitlines()]
+TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
 CLOSING = "Kitahama Trust remains at your service."
 CARD = "# Quay Charge Card\n\nThe annual fee of the Quay Charge Card is {fee} yen.\n"
 CARD_QUESTION = "What is the annual fee of the Quay Charge Card?"
@@ -128,7 +129,7 @@ def test_official_clients_work_streamed_and_whole(stack: Stack) -> None:
     "fields",
     [
         {"response_format": {"type": "json_object"}, "max_tokens": 40},
-        {"tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}], "max_tokens": 40},
+        {"tools": [TOOL], "max_tokens": 40},
         {"messages": [{"role": "user", "content": [{"type": "text", "text": QUESTIONS[0]["question"]}]}]},
     ],
 )  # fmt: skip
@@ -146,7 +147,7 @@ def test_what_the_documents_do_not_say_is_not_guessed(stack: Stack) -> None:
 
 
 def test_the_command_line_does_the_same(stack: Stack) -> None:
-    """`groundtone ask --json` prints one document; `knowledge` and `adapter` list what is there; `doctor` is content."""
+    """`groundtone ask --json` prints one document, `knowledge` and `adapter` list what is there, `doctor` is content."""
     asked = stack.cli("ask", "--json", QUESTIONS[0]["question"])
     assert asked.returncode == 0, asked.stderr
     assert json.loads(asked.stdout)["groundtone"]["citations"]

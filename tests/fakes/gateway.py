@@ -40,6 +40,25 @@ FACTS: dict[str, Any] = {
     },
 }
 
+DIFFERENCE = {
+    "from": 1,
+    "to": 2,
+    "added": [{"knowledge": "kitahama", "document": "a.md", "before": None, "after": 1}],
+    "changed": [{"knowledge": "kitahama", "document": "c.md", "before": 1, "after": 2}],
+    "removed": [{"knowledge": "kitahama", "document": "b.md", "before": 4, "after": None}],
+}
+SOURCE = {
+    "name": "files",
+    "kind": "folder",
+    "knowledge": "kitahama",
+    "status": "watching",
+    "error": None,
+    "lag_seconds": 0.0,
+    "changed": None,
+    "files": 12,
+    "failed": [{"file": "broken.pdf", "error": "The document can't be read. Save it again."}],
+}
+
 Reply = tuple[int, Any]
 Route = Callable[["Call"], Reply]
 
@@ -99,7 +118,7 @@ class FakeGateway(Server):
                 ("POST", base + "/search", self._search),
                 ("GET", "/v1/operations/(?P<id>.+)", self._operation),
                 ("GET", "/v1/snapshots", self._snapshots),
-                ("GET", r"/v1/snapshots/\d+/diff/\d+", _always(200, {"added": ["a.md"], "removed": ["b.md"]})),
+                ("GET", r"/v1/snapshots/\d+/diff/\d+", _always(200, DIFFERENCE)),
                 ("POST", r"/v1/snapshots/\d+:restore", _always(200, {"snapshot": 9})),
                 ("GET", "/v1/sources", self._sources),
                 ("POST", "/v1/sources/(?P<name>[^:]+):(?P<verb>.+)", self._act_on_source),
@@ -161,8 +180,7 @@ class FakeGateway(Server):
         return 200, {"id": call.names["id"], "revoked": True}
 
     def _bases(self, _: Call) -> Reply:
-        base = {"name": "kitahama", "labels": ["public"], "documents": len(self.documents), "created": 0}
-        return 200, {"data": [base], "next_cursor": None}
+        return 200, {"data": [{"name": "kitahama", "labels": ["public"], "created": "2026-11-22T13:00:00Z"}]}
 
     def _put(self, call: Call) -> Reply:
         if b"unreadable" in call.body:
@@ -183,9 +201,14 @@ class FakeGateway(Server):
         return 201, {"document": name, "revision": revision, "snapshot": self.snapshot}
 
     def _operation(self, call: Call) -> Reply:
-        if self.calls.count(f"GET /v1/operations/{call.names['id']}") < 2:
-            return 200, {"operation": call.names["id"], "status": "running"}
-        return 200, {"operation": call.names["id"], "status": "done", "snapshot": self.snapshot, "revision": 1}
+        name = call.names["id"]
+        if self.calls.count(f"GET /v1/operations/{name}") < 2:
+            return 200, {"operation": name, "state": "running", "result": None, "error": None}
+        if "failing" in name:
+            error = {"message": "The change failed. Send it again.", "type": "api_error", "code": "internal_error"}
+            return 200, {"operation": name, "state": "failed", "result": None, "error": error}
+        result = {"document": name.removeprefix("o_"), "revision": 1, "snapshot": self.snapshot}
+        return 200, {"operation": name, "state": "done", "result": result, "error": None}
 
     def _delete(self, call: Call) -> Reply:
         if self.documents.pop(call.names["id"], None) is None:
@@ -202,7 +225,7 @@ class FakeGateway(Server):
         start = int(call.query.get("cursor", 0))
         end = start + min(2, int(call.query["limit"]))
         data = [self.documents[name] for name in names[start:end]]
-        return 200, {"data": data, "next_cursor": str(end) if end < len(names) else None}
+        return 200, {"data": data, "cursor": str(end) if end < len(names) else None}
 
     def _search(self, call: Call) -> Reply:
         result = {
@@ -218,11 +241,11 @@ class FakeGateway(Server):
         return 200, {"snapshot": call.json.get("as_of", 42), "weak": False, "results": [result]}
 
     def _snapshots(self, _: Call) -> Reply:
-        rows = [{"snapshot": n, "created": "2026-11-22T13:00:00Z", "author": "admin", "message": "PUT"} for n in (2, 1)]
-        return 200, {"data": rows, "next_cursor": None}
+        rows = [{"number": n, "created": "2026-11-22T13:00:00Z", "author": "admin", "message": "PUT"} for n in (2, 1)]
+        return 200, {"head": 2, "data": rows, "next": None}
 
     def _sources(self, _: Call) -> Reply:
-        return 200, {"data": [{"name": "files", "kind": "folder", "knowledge": "kitahama", "status": "watching"}]}
+        return 200, {"data": [SOURCE]}
 
     def _act_on_source(self, call: Call) -> Reply:
         return 200, {"name": call.names["name"], "status": call.names["verb"]}
@@ -252,7 +275,8 @@ class FakeGateway(Server):
 
 
 def _receipt(name: str) -> dict[str, Any]:
-    intent = {"receipt": name, "assistant": "kitahama", "messages": [{"role": "user", "content": "年会費は？"}]}
+    body = {"model": "kitahama", "messages": [{"role": "user", "content": "年会費は？"}]}
+    intent = {"receipt": name, "assistant": "kitahama", "body": body}
     outcome = {"intent": digest_of(intent), "ended": "answered", "output": [ANSWER]}
     return {
         "receipt": name,

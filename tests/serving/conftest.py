@@ -13,7 +13,7 @@ import pytest
 import uvicorn
 from safetensors.numpy import save_file
 
-from adapters.registry import Registry
+from adapters import Registry
 from common.settings import Adapters, Assistant, Engine, KnowledgeService, Policy, Server, Settings
 from serving.app import create_app
 from serving.home import Home

@@ -1,0 +1,54 @@
+"""A writer that dies at a chosen step of a publication, as `kill -9` would end it: `python -m tests.retrieval.crash`."""
+
+import os
+import sys
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+from retrieval.indexes import Indexes
+from retrieval.ledger import publication, staging
+from retrieval.lexical import Lexical
+from tests.retrieval.house import House
+
+NAME = "crash"
+
+
+def _die(*_: Any, **__: Any) -> Any:
+    os._exit(9)
+
+
+def _after(work: Callable[..., Any]) -> Callable[..., Any]:
+    def run(*args: Any, **named: Any) -> Any:
+        work(*args, **named)
+        os._exit(9)
+
+    return run
+
+
+STEPS: dict[str, tuple[Any, str, Callable[..., Any]]] = {
+    "before staging": (staging, "stage", _die),
+    "staged, nothing embedded": (Indexes, "embed", _die),
+    "embedded, no vector added": (Indexes, "place", _die),
+    "vectors added": (Indexes, "place", _after(Indexes.place)),
+    "terms not committed": (Lexical, "commit", _die),
+    "terms committed": (Lexical, "commit", _after(Lexical.commit)),
+    "in the last transaction": (publication, "_move", _after(publication._move)),
+    "published, nobody told": (Future, "set_result", _die),
+}
+
+
+def main(home: str, chroma: str, step: str) -> None:
+    house = House(Path(home), chroma, name=NAME)
+    house.open()
+    house.base()
+    house.put("a.md", "The apple costs 1 yen.")
+    house.put("b.md", "The banana costs 1 yen.")
+    where, name, replacement = STEPS[step]
+    setattr(where, name, replacement)
+    house.send("a.md", "The apple costs 2 yen.\n\n# More\n\nThe pear costs 2 yen.").result(30)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

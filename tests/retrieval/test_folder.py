@@ -1,0 +1,145 @@
+"""A watched folder: what is saved in it is found, what is removed is not, and a bad file harms nobody."""
+
+import os
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import pytest
+
+from common.settings import FolderSource
+from retrieval.sources.watch import FolderWatch
+from tests.retrieval.house import Chroma, House, until
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    (folder / "apple.md").write_text("The apple costs 1 yen.")
+    (folder / "sub").mkdir()
+    (folder / "sub" / "banana.txt").write_text("The banana costs 1 yen.")
+    return folder
+
+
+@pytest.fixture
+def watched(tmp_path: Path, folder: Path, shared_chroma: Chroma) -> Generator[House]:
+    house = House(tmp_path / "home", shared_chroma.url)
+    house.sources = [FolderSource(name="docs", kind="folder", knowledge="kb", path=folder)]
+    house.open()
+    until(lambda: not house.knowledge.missing())
+    yield house
+    house.close()
+
+
+def _watch(house: House) -> FolderWatch:
+    return house.knowledge.sources[0]
+
+
+def _soon(house: House, true: Callable[[set[str]], bool]) -> None:
+    until(lambda: true(set(house.texts("costs yen"))), 10)
+
+
+def test_the_first_sync_is_done_before_the_service_is_ready(watched: House) -> None:
+    """Document ids are relative paths, in a knowledge base that the source made."""
+    assert watched.found("costs yen") == {"apple.md", "sub/banana.txt"}
+
+
+def test_a_restart_reads_nothing_again_that_stayed(watched: House, folder: Path) -> None:
+    """And finds what changed meanwhile."""
+    watched.close()
+    (folder / "sub" / "banana.txt").unlink()
+    (folder / "cherry.md").write_text("The cherry costs 1 yen.")
+    watched.embedder.embedded.clear()
+    watched.open()
+    until(lambda: not watched.knowledge.missing())
+    assert watched.found("costs yen") == {"apple.md", "cherry.md"}
+    assert len(watched.embedder.embedded) == 1
+
+
+def test_a_saved_file_is_found(watched: House, folder: Path) -> None:
+    """Written in place, or beside and renamed over, as editors do; with its backup left behind."""
+    (folder / "apple.md").write_text("The apple costs 2 yen.")
+    _soon(watched, lambda texts: "The apple costs 2 yen." in texts and "The apple costs 1 yen." not in texts)
+    (folder / ".apple.md.swp").write_text("The apple costs 99 yen.")
+    (folder / "apple.md").rename(folder / "apple.md~")
+    (folder / ".apple.md.swp").rename(folder / "apple.md")
+    _soon(watched, lambda texts: "The apple costs 99 yen." in texts)
+    assert watched.found("costs yen") == {"apple.md", "sub/banana.txt"}
+
+
+def test_renamed_and_removed_files_and_folders_follow(watched: House, folder: Path) -> None:
+    """Under the new name, without embedding a text again that stayed the same."""
+    watched.embedder.embedded.clear()
+    (folder / "sub").rename(folder / "moved")
+    until(lambda: watched.found("costs yen") == {"apple.md", "moved/banana.txt"}, 10)
+    (folder / "moved" / "banana.txt").unlink()
+    until(lambda: watched.found("costs yen") == {"apple.md"}, 10)
+
+
+def test_a_file_that_turns_bad_keeps_what_was_there(watched: House, folder: Path) -> None:
+    """It is reported, and the others go on."""
+    (folder / "table.xlsx").write_bytes(b"not a spreadsheet")
+    (folder / "apple.md").write_bytes(b"\x00\xff\x00\xfe" * 50)
+    (folder / "cherry.md").write_text("The cherry costs 1 yen.")
+    _soon(watched, lambda texts: "The cherry costs 1 yen." in texts)
+    from retrieval.ledger import feeds
+
+    def failed() -> set[str]:
+        with watched.knowledge.ledger.read() as connection:
+            files = feeds.files(connection, _watch(watched).principal, "docs")
+        return {path for path, file in files.items() if file.error}
+
+    until(lambda: failed() >= {"table.xlsx", "apple.md"}, 10)
+    assert "The apple costs 1 yen." in watched.texts("costs yen")
+
+
+def test_a_link_out_of_the_folder_is_refused(watched: House, folder: Path, tmp_path: Path) -> None:
+    """A file and a folder alike; one that stays inside is fine."""
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "secret.md").write_text("The secret costs 1 yen.")
+    (folder / "linked.md").symlink_to(tmp_path / "secret" / "secret.md")
+    (folder / "linked").symlink_to(tmp_path / "secret")
+    (folder / "inside.md").symlink_to(folder / "apple.md")
+    (folder / "last.md").write_text("The last costs 1 yen.")
+    until(lambda: {"last.md", "inside.md"} <= watched.found("costs yen"), 10)
+    assert "The secret costs 1 yen." not in watched.texts("secret costs yen")
+
+
+def test_a_folder_that_loses_most_of_its_files_is_held_until_somebody_says_so(watched: House, folder: Path) -> None:
+    """A lost volume is no wish to forget everything."""
+    for n in range(8):
+        (folder / f"{n}.md").write_text(f"Item {n} costs {n} yen.")
+    until(lambda: len(watched.found("costs yen")) == 10, 10)
+    for path in [*folder.glob("*.md")]:
+        os.remove(path)
+    from retrieval.ledger import feeds
+
+    def status() -> str:
+        with watched.knowledge.ledger.read() as connection:
+            return feeds.get(connection, _watch(watched).principal, "docs").status
+
+    until(lambda: status() == "held", 10)
+    assert len(watched.found("costs yen")) == 10
+    _watch(watched).release()
+    until(lambda: watched.found("costs yen") == {"sub/banana.txt"}, 10)
+    until(lambda: status() == "watching", 10)
+
+
+def test_a_paused_source_publishes_afterwards(watched: House, folder: Path) -> None:
+    """What changes meanwhile is not lost; the pause outlives a restart."""
+    _watch(watched).pause(True)
+    (folder / "apple.md").write_text("The apple costs 5 yen.")
+    watched.reopen()
+    until(lambda: not watched.knowledge.missing())
+    assert "The apple costs 1 yen." in watched.texts("costs yen")
+    _watch(watched).pause(False)
+    _soon(watched, lambda texts: "The apple costs 5 yen." in texts)
+
+
+def test_a_missing_folder_removes_nothing(watched: House, folder: Path) -> None:
+    """The source fails, and what it brought stays."""
+    watched.close()
+    folder.rename(folder.with_name("elsewhere"))
+    watched.open()
+    until(lambda: not watched.knowledge.missing())
+    assert watched.found("costs yen") == {"apple.md", "sub/banana.txt"}

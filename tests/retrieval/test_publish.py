@@ -1,0 +1,164 @@
+"""What is put is found by the next question, what is removed is not, and nothing is done twice."""
+
+import pytest
+
+from common.errors import Conflict, NotFound
+from tests.retrieval.house import House, someone
+
+FEES = """# Fees
+
+## Gold card
+
+The annual fee of the gold card is {gold} yen.
+
+## Basic card
+
+The basic card is free of charge for ever.
+"""
+
+
+def test_a_document_is_found_by_the_question_after_its_put(house: House) -> None:
+    """The snapshot that the PUT returned is the one that the next question is answered from."""
+    revision, snapshot = house.put("fees.md", FEES.format(gold=11000))
+    found = house.search("annual fee of the gold card")
+    assert (revision, snapshot) == (1, found.snapshot)
+    first = found.evidence[0]
+    assert "11000 yen" in first.text
+    assert (first.document, first.revision, first.title, first.heading) == ("fees.md", 1, "Fees", ("Fees", "Gold card"))
+    assert len(first.fence) == 8
+
+
+def test_a_span_is_counted_in_the_text_of_its_revision(house: House) -> None:
+    """A citation resolves: the span cuts the chunk's very text out of the revision's."""
+    from retrieval.ledger import bases, documents
+
+    house.put("fees.md", FEES.format(gold=11000))
+    with house.knowledge.ledger.read() as connection:
+        base = bases.get(connection, house.me, "kb")
+        text = documents.get(connection, house.me, base, "fees.md", 1).text
+    assert text is not None
+    for one in house.search("card").evidence:
+        assert text[one.span[0] : one.span[1]] == one.text
+
+
+def test_an_edit_embeds_only_what_it_changed(house: House) -> None:
+    """The section that stayed keeps its chunk; the old fact is gone from the head and still there as of before."""
+    _, before = house.put("fees.md", FEES.format(gold=11000))
+    kept = {one.chunk for one in house.search("card").evidence if "basic" in one.text}
+    house.embedder.embedded.clear()
+    revision, after = house.put("fees.md", FEES.format(gold=12000))
+    assert revision == 2
+    assert after == (before or 0) + 1
+    assert [("12000" in text, "free of charge" in text) for text in house.embedder.embedded] == [(True, False)]
+    assert {one.chunk for one in house.search("card").evidence if "basic" in one.text} == kept
+    assert not any("11000" in text for text in house.texts("gold card fee"))
+    assert any("11000" in text for text in house.texts("gold card fee", as_of=before))
+
+
+def test_the_same_again_is_no_snapshot_and_no_embedding(house: House) -> None:
+    """Unchanged content returns the revision and the snapshot that are there."""
+    first = house.put("fees.md", FEES.format(gold=11000))
+    house.embedder.embedded.clear()
+    assert house.put("fees.md", FEES.format(gold=11000)) == first
+    assert house.embedder.embedded == []
+
+
+def test_a_text_that_came_back_is_not_embedded_again(house: House) -> None:
+    """Vectors stay in the ledger for good, whatever became of their documents."""
+    house.put("fees.md", FEES.format(gold=11000))
+    house.put("fees.md", None)
+    house.embedder.embedded.clear()
+    assert house.put("fees.md", FEES.format(gold=11000))[0] == 2
+    assert house.embedder.embedded == []
+    assert house.found("gold card") == {"fees.md"}
+
+
+def test_a_removed_document_is_not_found(house: House) -> None:
+    """Nor can it be removed again."""
+    house.put("fees.md", FEES.format(gold=11000))
+    house.put("fees.md", None)
+    assert house.found("gold card fee") == set()
+    with pytest.raises(NotFound):
+        house.put("fees.md", None)
+
+
+def test_an_update_that_would_be_lost_is_refused(house: House) -> None:
+    """`If-Match` names the revision that was read; 0 says that the document is new."""
+    house.put("fees.md", "The fee is 1 yen.", if_match=0)
+    house.put("fees.md", "The fee is 2 yen.", if_match=1)
+    for stale in (1, 0):
+        with pytest.raises(Conflict):
+            house.put("fees.md", "The fee is 3 yen.", if_match=stale)
+    assert house.texts("fee") == ["The fee is 2 yen."]
+
+
+def test_staged_changes_become_one_snapshot_when_they_are_published(house: House) -> None:
+    """With publish=false nothing is visible until it is asked for."""
+    head = house.head
+    assert house.put("a.md", "The apple costs 1 yen.", publish=False)[1] is None
+    assert house.put("b.md", "The banana costs 2 yen.", publish=False)[1] is None
+    assert house.found("costs") == set()
+    assert house.knowledge.publisher.publish_staged(house.me, "kb", "Fruit").result(30) == head + 1
+    assert house.found("costs") == {"a.md", "b.md"}
+
+
+def test_changes_that_wait_together_are_published_together_and_numbered_apart(house: House) -> None:
+    """A group costs one transaction, and each caller gets a snapshot of its own."""
+    futures = [house.send(f"{n}.md", f"Item {n} costs {n} yen.") for n in range(20)]
+    numbers = [future.result(30).snapshot for future in futures]
+    assert len(set(numbers)) == 20
+    assert len(house.found("item costs", top_k=50)) == 20
+
+
+def test_one_that_fails_does_not_spoil_the_others(house: House) -> None:
+    """A conflict is its own caller's; everybody else's change is published."""
+    house.put("a.md", "The apple costs 1 yen.")
+    good = house.send("b.md", "The banana costs 2 yen.")
+    bad = house.send("a.md", "The apple costs 3 yen.", if_match=7)
+    assert good.result(30).snapshot
+    assert isinstance(bad.result(30).outcomes[0].error, Conflict)
+    assert house.texts("apple costs", filters={"document": "a.md"}) == ["The apple costs 1 yen."]
+
+
+def test_a_failing_embedder_leaves_everything_as_it_was(house: House) -> None:
+    """All or nothing: the old revision keeps answering, and the next change goes through."""
+    house.put("a.md", "The apple costs 1 yen.")
+    head = house.head
+    house.embedder.failing = True
+    with pytest.raises(RuntimeError):
+        house.put("a.md", "The apple costs 2 yen.")
+    assert house.head == head
+    assert house.texts("apple costs") == ["The apple costs 1 yen."]
+    house.embedder.failing = False
+    house.put("a.md", "The apple costs 3 yen.")
+    assert house.texts("apple costs") == ["The apple costs 3 yen."]
+
+
+def test_an_unknown_knowledge_base_is_not_found(house: House) -> None:
+    """To write to and to ask alike."""
+    with pytest.raises(NotFound):
+        house.search("anything", kb="nowhere")
+    with pytest.raises(NotFound):
+        house.put("a.md", "text", kb="nowhere")
+
+
+def test_a_dropped_knowledge_base_is_gone_and_can_be_made_again_empty(house: House) -> None:
+    """Its name is free again and brings nothing back."""
+    house.put("a.md", "The apple costs 1 yen.")
+    house.knowledge.publisher.drop(house.me, "kb").result(30)
+    with pytest.raises(NotFound):
+        house.search("apple")
+    house.base()
+    assert house.found("apple") == set()
+
+
+def test_two_tenants_with_the_same_ids_find_their_own_only(house: House) -> None:
+    """Not even the vector of an equal text is shared."""
+    other = someone("other")
+    house.base(me=other)
+    house.put("a.md", "The apple costs 1 yen.")
+    house.put("a.md", "The apple costs 2 yen.", me=other)
+    assert house.texts("apple costs") == ["The apple costs 1 yen."]
+    assert house.texts("apple costs", me=other) == ["The apple costs 2 yen."]
+    house.put("a.md", None, me=other)
+    assert house.texts("apple costs") == ["The apple costs 1 yen."]
