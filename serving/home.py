@@ -15,10 +15,14 @@ import fcntl
 import json
 import os
 import secrets
+import shutil
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+_STALE_SECONDS = 3600.0
 
 
 class HomeTaken(Exception):
@@ -67,6 +71,12 @@ class Home:
     @property
     def internal_key(self) -> str:
         return self.internal_key_path.read_text().strip()
+
+    def sweep(self) -> None:
+        """Removes what a model's conversion that was killed left behind. Only the folder's owner calls it."""
+        for scratch in (self.path / "models").glob(".*"):
+            if time.time() - scratch.stat().st_mtime > _STALE_SECONDS:
+                shutil.rmtree(scratch, ignore_errors=True)
 
     def running(self) -> dict[str, Any] | None:
         """What `write_running` wrote last, or None; it says nothing about whether that still runs."""

@@ -1,11 +1,12 @@
 """The crew: the children of one plan, started together, told about, and stopped in reverse."""
 
 import asyncio
-import json
+import contextlib
 import os
 import signal
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from serving.home import Home
 from serving.supervisor.backoff import Backoff
@@ -43,12 +44,13 @@ class Crew:
         self._stop = asyncio.Event()
         self._signals = 0
         self._children: list[Child] = []
+        self._written: dict[str, Any] = {}
 
     async def run(self) -> None:
         """Returns after a clean stop. Raises KeepsFailing, with all stopped, when a part can't be brought up."""
         began = time.monotonic()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            asyncio.get_running_loop().add_signal_handler(number, self._told_to_stop)
+            asyncio.get_running_loop().add_signal_handler(number, self.stop)
         await self._guard.start()
         self._reporter.line(f"Starting {', '.join(part.name for part in self._plan.parts)} (logs: {self._home.logs})")
         self._children = [
@@ -74,7 +76,8 @@ class Crew:
             task.result()
         self._reporter.line("Stopped.")
 
-    def _told_to_stop(self) -> None:
+    def stop(self) -> None:
+        """Ends `run`: in order at the first call, without waiting at the second."""
         self._signals += 1
         self._stop.set()
 
@@ -89,23 +92,24 @@ class Crew:
                     task.cancel()
 
     async def _tell(self, began: float) -> None:
-        """Progress until the gateway is ready, then the address; afterwards keeps `running.json` in step."""
+        """Progress until the gateway is ready, then the welcome; afterwards keeps `running.json` in step."""
         told = False
-        written = ""
         gateway = self._children[-1]
         while True:
             if gateway.ready.is_set() and not told:
                 told = True
                 self._reporter.line(self._welcome(time.monotonic() - began))
-            waiting = [child.status() for child in self._children if not child.ready.is_set()]
-            self._reporter.status(" · ".join(waiting))
-            state = {
-                "pid": os.getpid(),
-                "address": self._plan.address,
-                "ready": told,
-                "parts": {c.part.name: {"pid": c.pid, "address": c.part.address} for c in self._children},
-            }
-            if (text := json.dumps(state)) != written:
-                self._home.write_running(state)
-                written = text
+            waiting = [child for child in self._children if not child.ready.is_set()]
+            # The gateway waits for the others, and its reasons are theirs.
+            self._reporter.status(" · ".join(c.status() for c in waiting if c is not gateway or len(waiting) == 1))
+            # A full disk is no reason to stop serving.
+            with contextlib.suppress(OSError):
+                self._write_running(told)
             await asyncio.sleep(_STATUS_EVERY)
+
+    def _write_running(self, ready: bool) -> None:
+        parts = {child.part.name: {"pid": child.pid, "address": child.part.address} for child in self._children}
+        state = {"pid": os.getpid(), "address": self._plan.address, "ready": ready, "parts": parts}
+        if state != self._written:
+            self._home.write_running(state)
+            self._written = state

@@ -62,6 +62,11 @@ def engine_command(
     return Command([*arguments, *engine.arguments], _environment(settings, model, on_cpu))
 
 
+def few_cores() -> bool:
+    """Whether this process may use two cores at most: threads that wait for each other cost too much there."""
+    return len(os.sched_getaffinity(0)) <= 2
+
+
 def _environment(settings: Settings, model: str, on_cpu: bool) -> dict[str, str]:
     environment = {
         "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True",
@@ -73,7 +78,7 @@ def _environment(settings: Settings, model: str, on_cpu: bool) -> dict[str, str]
     }
     if on_cpu:
         environment |= {"VLLM_CPU_KVCACHE_SPACE": str(max(1, round(settings.engine.kv_cache_gib)))}
-        if len(os.sched_getaffinity(0)) <= 2:
+        if few_cores():
             # vLLM would compute with one thread of two, in a third process that imports all of it again: the same
             # thread in the second process is ready ten seconds sooner. Two threads that wait for each other on cores
             # that others use too are fifteen times slower than one.

@@ -13,7 +13,7 @@ from typing import Any
 
 from common.settings import Settings, config_path
 from serving.home import Home
-from serving.supervisor.engine_command import Command, device_of, engine_command
+from serving.supervisor.engine_command import Command, device_of, engine_command, few_cores
 from serving.supervisor.part import Part
 
 ROOT = Path(__file__).parents[2]
@@ -95,7 +95,7 @@ def _engine(settings: Settings, home: Home, port: int, url: str) -> Part:
         command=command,
         address=url,
         ready=f"{url}/health",
-        environment={"PYTHONPATH": str(ROOT)},
+        environment={"PYTHONPATH": str(ROOT), **({"OMP_NUM_THREADS": "1"} if few_cores() else {})},
         stages=_ENGINE_STAGES,
         stop_seconds=20.0,
         advice="Check that the machine has the memory for the model (the bundled one takes 5 GB), that "

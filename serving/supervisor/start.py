@@ -27,6 +27,7 @@ def up(settings: Settings) -> int:
         home.prepare()
         lock = _take(home, reporter)
         try:
+            home.sweep()
             plan = make_plan(settings, home)
             greeting = partial(welcome, settings, home, plan.address)
             asyncio.run(Crew(home, plan, reporter, lock, greeting).run())

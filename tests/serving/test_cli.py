@@ -273,7 +273,7 @@ def test_tables_align_wide_characters(told: Run, gateway: FakeGateway, tmp_path:
 def test_search_shows_what_an_assistant_would_be_given(told: Run, gateway: FakeGateway) -> None:
     ran = told("knowledge", "search", "年会費", "--as-of", "7")
     assert "0.71  しおさいカード (cards.md, revision 3)" in ran.out
-    assert "1 results in snapshot 7" in ran.out
+    assert "1 result in snapshot 7" in ran.out
 
 
 def test_snapshots_diff_restore_and_sources_speak_the_contract(told: Run, gateway: FakeGateway) -> None:
