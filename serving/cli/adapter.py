@@ -13,6 +13,7 @@ import typer
 
 from serving.cli.client import ServiceError, path
 from serving.cli.command import Cli, Exit, Usage, command, existing_file
+from serving.cli.output import moment
 
 app = typer.Typer(name="adapter", help="Train, register and roll out voices.", no_args_is_help=True)
 
@@ -34,7 +35,7 @@ def ls(cli: Cli) -> None:
     found = cli.client.get("/v1/adapters")
     cli.output.document(found)
     rows = [
-        (adapter["name"], version["id"], _channels(adapter, version["id"]), version.get("gate"), version.get("created"))
+        (adapter["name"], version["id"], _channels(adapter, version["id"]), version["gate"], moment(version["created"]))
         for adapter in found["data"]
         for version in adapter["versions"]
     ]

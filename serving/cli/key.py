@@ -6,6 +6,7 @@ import typer
 
 from serving.cli.client import path
 from serving.cli.command import Cli, command
+from serving.cli.output import moment
 
 app = typer.Typer(name="key", help="API keys.", no_args_is_help=True)
 
@@ -34,7 +35,7 @@ def ls(cli: Cli) -> None:
     found = cli.client.get("/v1/keys")
     cli.output.document(found)
     rows = [
-        (k["id"], k["name"], ", ".join(k["labels"]), ", ".join(k["scopes"]), k.get("created"), k.get("revoked"))
+        (k["id"], k["name"], ", ".join(k["labels"]), ", ".join(k["scopes"]), moment(k["created"]), moment(k["revoked"]))
         for k in found["data"]
     ]
     cli.output.table(("id", "name", "labels", "scopes", "created", "revoked"), rows, "No key but the admin key.")

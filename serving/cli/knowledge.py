@@ -9,6 +9,7 @@ from serving.cli.ask import point_in_time
 from serving.cli.client import ServiceError, path
 from serving.cli.command import Cli, Exit, Usage, command
 from serving.cli.documents import document_path, files_of, finished, put
+from serving.cli.output import moment
 
 app = typer.Typer(name="knowledge", help="Documents, snapshots and sources.", no_args_is_help=True)
 
@@ -107,7 +108,7 @@ def ls(cli: Cli, kb: KbName = None, limit: Limit = 1000) -> None:
     if kb is None:
         bases = cli.client.get("/v1/knowledge")["data"]
         cli.output.document({"data": bases})
-        rows = [(b["name"], ", ".join(b["labels"]), b["created"]) for b in bases]
+        rows = [(b["name"], ", ".join(b["labels"]), moment(b["created"])) for b in bases]
         cli.output.table(("knowledge base", "labels", "created"), rows, "No knowledge base yet.")
         return
     documents = list(cli.client.pages(path("v1", "knowledge", kb, "documents"), limit=limit))
@@ -122,7 +123,7 @@ def show(cli: Cli, document: Annotated[str, typer.Argument(metavar="DOCUMENT")],
     found = cli.client.get(document_path(base(cli, kb), document))
     cli.output.document(found)
     for name, value in found.items():
-        if name not in ("text", "metadata"):
+        if name != "text" and value not in (None, {}):
             cli.output.line(f"{name:16} {', '.join(map(str, value)) if isinstance(value, list) else value}")
     if text := found.get("text"):
         cli.output.line(f"\n{text}")
@@ -149,7 +150,8 @@ def search(
         )
         cli.output.line("      " + " ".join(result["text"].split()) + "\n")
     weak = ", too weak to answer from" if found.get("weak") else ""
-    cli.output.line(f"{len(found['results'])} results in snapshot {found['snapshot']}{weak}")
+    count = len(found["results"])
+    cli.output.line(f"{count} result{'' if count == 1 else 's'} in snapshot {found['snapshot']}{weak}")
 
 
 @command(app, "snapshots")
@@ -157,7 +159,7 @@ def snapshots(cli: Cli, limit: Limit = 20) -> None:
     """List the latest snapshots."""
     listed = list(cli.client.pages("/v1/snapshots", limit=limit))
     cli.output.document({"data": listed})
-    rows = [(s["number"], s["created"], s["author"], s["message"]) for s in listed]
+    rows = [(s["number"], moment(s["created"]), s["author"], s["message"]) for s in listed]
     cli.output.table(("snapshot", "created", "author", "message"), rows, "No snapshot yet.")
 
 

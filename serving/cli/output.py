@@ -16,6 +16,11 @@ def plain(text: str) -> str:
     return _UNPRINTABLE.sub("", text)
 
 
+def moment(text: str | None) -> str:
+    """An RFC 3339 time in UTC, to the second, for a table."""
+    return f"{text[:10]} {text[11:19]}" if text else ""
+
+
 class Output:
     """One command's output, in JSON or for reading."""
 

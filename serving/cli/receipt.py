@@ -7,6 +7,7 @@ import typer
 
 from serving.cli.client import path
 from serving.cli.command import Cli, command
+from serving.cli.output import moment
 
 app = typer.Typer(name="receipt", help="The record of each answer.", no_args_is_help=True)
 
@@ -17,7 +18,7 @@ def ls(cli: Cli, limit: Annotated[int, typer.Option("--limit", "-n", min=1, help
     receipts = list(cli.client.pages("/v1/receipts", limit=limit))
     cli.output.document({"data": receipts})
     rows = [
-        (r["receipt"], r["opened"], r["ended"] or "open", r["intent"].get("assistant"), _question(r["intent"]))
+        (r["receipt"], moment(r["opened"]), r["ended"] or "open", r["intent"].get("assistant"), _question(r["intent"]))
         for r in receipts
     ]
     cli.output.table(("receipt", "opened", "ended", "assistant", "question"), rows, "No answer was given yet.")

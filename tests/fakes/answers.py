@@ -1,4 +1,4 @@
-"""What the fake engine says when nobody ordered an answer: the source line that the question is about.
+"""What the fake engine says when nobody ordered an answer: the source sentence that the question is about.
 
 It knows no language and no product, and still "the fact changed, so the answer changes" holds: the answer is copied
 from the prompt. An adapter's name makes it courteous, so that a test can tell the voices apart.
@@ -6,7 +6,6 @@ from the prompt. An adapter's name makes it courteous, so that a test can tell t
 
 import re
 import zlib
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -16,6 +15,10 @@ _SOURCE = re.compile(r"<source (\w+)>\n(.*?)\n</source \1>", re.DOTALL)
 _WORD = re.compile(r"[^\W_\u3040-\u30ff\u3400-\u9fff]+")
 _CJK_RUN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]+")
 _TOKEN = re.compile(r" ?[^\W\d_\u3040-\u30ff\u3400-\u9fff]+| ?\d|[ \t]+|.", re.DOTALL)
+_SENTENCE_END = re.compile(r"\n|(?<=。)|(?<=[a-z]\.) (?=[A-Z])")
+_COMMON = set(
+    "a an and are at be by can do does for from how i if in is it me my of on or the to what when which with".split()
+)
 
 COURTESY = {
     Language.ENGLISH: ("Thank you for your enquiry. ", " Kitahama Trust remains at your service."),
@@ -53,34 +56,35 @@ def logprob(model: str, token: str) -> float:
 
 
 def _terms(text: str) -> set[str]:
-    words = {word.lower() for word in _WORD.findall(text)}
+    words = {word.lower() for word in _WORD.findall(text)} - _COMMON
     return words | {run[i : i + 2] for run in _CJK_RUN.findall(text) for i in range(max(1, len(run) - 1))}
 
 
 def _candidates(system: str) -> Iterable[tuple[str, str]]:
     for _, body in _SOURCE.findall(system):
         heading, _, text = body.partition("\n")
-        for line in text.splitlines():
+        for line in _SENTENCE_END.split(text):
             if stripped := line.strip().lstrip("-*#").strip():
                 yield heading, stripped
 
 
 def extract(system: str, question: str) -> str | None:
-    """The line in the fenced sources that shares the rarest terms with the question; its heading counts by half."""
-    lines = [(line, _terms(line), _terms(heading)) for heading, line in _candidates(system)]
+    """The sentence in the fenced sources that shares the most terms with the question, the first of equals.
+
+    Terms of its heading count by half. Common English words count nothing.
+    """
     asked = _terms(question)
-    frequency = Counter(term for _, line, heading in lines for term in line | heading)
     best, best_score = None, 0.0
-    for text, line, heading in lines:
-        score = sum(1 / frequency[term] for term in asked & line)
-        score += sum(0.5 / frequency[term] for term in (asked & heading) - line)
+    for heading, text in _candidates(system):
+        terms = _terms(text)
+        score = len(asked & terms) + 0.5 * len((asked & _terms(heading)) - terms)
         if score > best_score:
             best, best_score = text, score
     return best
 
 
 def default_answer(model: str, messages: Sequence[dict[str, Any]]) -> str:
-    """The extracted line, or a sentence that there is none; courteous when `model` is an adapter version."""
+    """The extracted sentence, or one that there is none; courteous when `model` is an adapter version."""
     system = "\n".join(text_of(m.get("content")) for m in messages if m.get("role") == "system")
     question = next((text_of(m.get("content")) for m in reversed(messages) if m.get("role") == "user"), "")
     language = language_of(question)

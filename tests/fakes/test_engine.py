@@ -54,10 +54,18 @@ async def events(http: aiohttp.ClientSession, **fields: object) -> list[str]:
         return (await response.text()).removesuffix("\n\n").split("\n\n")
 
 
-async def test_the_answer_is_the_source_line_that_the_question_is_about(client: openai.AsyncOpenAI) -> None:
+async def test_the_answer_is_the_source_sentence_that_the_question_is_about(client: openai.AsyncOpenAI) -> None:
     answer = await ask(client)
     assert answer.choices[0].message.content == "The annual fee of the Harbour Gold Card is 11,000 yen."
     assert answer.choices[0].finish_reason == "stop"
+
+
+async def test_common_words_do_not_lead_it_astray(client: openai.AsyncOpenAI) -> None:
+    """A line that shares rare words with the question by chance must not win over the one about the product."""
+    chance = SYSTEM.replace("- Minimum age: 20 years", "- Lounges: 8 visits a year for the client to do what they do")
+    messages = [{"role": "system", "content": chance}, *turns("What do I pay each year for the Harbour Gold Card?")[1:]]
+    answer = await ask(client, messages=messages)
+    assert answer.choices[0].message.content == "The annual fee of the Harbour Gold Card is 11,000 yen."
 
 
 async def test_it_extracts_from_japanese_sources_too(client: openai.AsyncOpenAI) -> None:
