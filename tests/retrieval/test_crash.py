@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from retrieval.ledger import embeddings
+from common.errors import KnowledgeUnavailable
+from retrieval.ledger import embeddings, leases
 from retrieval.ledger.chunks import all_seqs, names
 from tests.retrieval.crash import NAME, STEPS
 from tests.retrieval.house import Chroma, House
@@ -41,9 +42,6 @@ def test_a_killed_writer_leaves_before_or_after(step: str, tmp_path: Path, share
 
 def test_a_writer_that_lost_its_lease_publishes_nothing(house: House) -> None:
     """Whatever it believes: the last transaction looks at the token."""
-    from common.errors import KnowledgeUnavailable
-    from retrieval.ledger import leases
-
     house.put("a.md", "The apple costs 1 yen.")
     with house.knowledge.ledger.write() as connection:
         leases.release(connection, 1)
@@ -55,8 +53,6 @@ def test_a_writer_that_lost_its_lease_publishes_nothing(house: House) -> None:
 
 def test_a_second_process_does_not_write(house: House) -> None:
     """While the lease is held by one that lives, nobody else gets it; a dead one's is free at once."""
-    from retrieval.ledger import leases
-
     with house.knowledge.ledger.write() as connection:
         assert leases.acquire(connection, leases.new_holder()) is None
     house.close()

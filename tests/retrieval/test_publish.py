@@ -3,6 +3,7 @@
 import pytest
 
 from common.errors import Conflict, NotFound
+from retrieval.ledger import bases, documents
 from tests.retrieval.house import House, someone
 
 FEES = """# Fees
@@ -30,8 +31,6 @@ def test_a_document_is_found_by_the_question_after_its_put(house: House) -> None
 
 def test_a_span_is_counted_in_the_text_of_its_revision(house: House) -> None:
     """A citation resolves: the span cuts the chunk's very text out of the revision's."""
-    from retrieval.ledger import bases, documents
-
     house.put("fees.md", FEES.format(gold=11000))
     with house.knowledge.ledger.read() as connection:
         base = bases.get(connection, house.me, "kb")

@@ -1,0 +1,69 @@
+"""Sources over HTTP: how they fare, and an operator's words to them."""
+
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import APIRouter
+
+from common.principal import Principal
+from retrieval.api.requests import Caller, Service, in_thread
+from retrieval.knowledge import Knowledge
+from retrieval.ledger import feeds
+from retrieval.ledger.snapshots import rfc3339
+from retrieval.sources.watch import FolderWatch
+
+router = APIRouter(prefix="/v1/sources")
+
+
+@router.get("")
+async def every(service: Service, caller: Caller) -> dict[str, Any]:
+    return {"data": [await in_thread(lambda w=w: _shown(service, w)) for w in service.sources_of(caller)]}
+
+
+@router.post("/{name}:pause")
+async def pause(service: Service, caller: Caller, name: str) -> dict[str, Any]:
+    return await _told(service, caller, name, lambda watch: watch.pause(True))
+
+
+@router.post("/{name}:resume")
+async def resume(service: Service, caller: Caller, name: str) -> dict[str, Any]:
+    return await _told(service, caller, name, lambda watch: watch.pause(False))
+
+
+@router.post("/{name}:sync")
+async def sync(service: Service, caller: Caller, name: str) -> dict[str, Any]:
+    return await _told(service, caller, name, FolderWatch.sync)
+
+
+@router.post("/{name}:release")
+async def release(service: Service, caller: Caller, name: str) -> dict[str, Any]:
+    return await _told(service, caller, name, FolderWatch.release)
+
+
+async def _told(
+    service: Knowledge, caller: Principal, name: str, word: Callable[[FolderWatch], None]
+) -> dict[str, Any]:
+    watch = service.source(caller, name)
+
+    def run() -> dict[str, Any]:
+        word(watch)
+        return _shown(service, watch)
+
+    return await in_thread(run)
+
+
+def _shown(service: Knowledge, watch: FolderWatch) -> dict[str, Any]:
+    with service.ledger.read() as connection:
+        feed = feeds.get(connection, watch.principal, watch.source.name)
+        files = feeds.files(connection, watch.principal, watch.source.name)
+    return {
+        "name": feed.name,
+        "kind": watch.source.kind,
+        "knowledge": watch.source.knowledge,
+        "status": "paused" if feed.paused else feed.status,
+        "error": feed.error,
+        "lag_seconds": round(watch.lag, 3),
+        "changed": None if feed.synced is None else rfc3339(feed.synced),
+        "files": sum(file.digest is not None for file in files.values()),
+        "failed": [{"file": file.path, "error": file.error} for file in files.values() if file.error],
+    }

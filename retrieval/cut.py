@@ -1,0 +1,154 @@
+"""Cuts a document into pieces along its structure.
+
+A section is a piece where it fits, because a section is what an author wrote about one thing. One that does not fit is
+cut between its paragraphs, list items and table rows; only a paragraph that is too long alone is cut inside, between
+sentences. Nothing is ever cut inside a list item, a table row or a figure. A piece closes at the first paragraph that
+makes it long enough, so an edit changes the piece it stands in and seldom a neighbour, never another section.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from retrieval.sentences import atoms
+from retrieval.text import Block, BlockKind, Document
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """How to cut. The name and version stand beside each chunk, so that strategies can be compared and replaced.
+
+    `size` is the target in columns: a Latin character is one, a Chinese or Japanese character two, since it says
+    about as much. `overlap` is the share of a long paragraph's piece that is repeated in the next one. `rows` says
+    whether the rows of a table that is too long for one piece stand alone, one fact a piece.
+    """
+
+    name: str = "sections"
+    version: int = 1
+    size: int = 640
+    overlap: float = 0.0
+    rows: bool = True
+
+
+DEFAULT = Strategy()
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """`[start, end)` of the document's text, the headings above it from the highest on, and the page it begins on."""
+
+    start: int
+    end: int
+    text: str
+    heading: tuple[str, ...]
+    page: int | None
+
+
+def cut(document: Document, strategy: Strategy = DEFAULT) -> list[Piece]:
+    """The pieces of `document`, in order. Every block but a heading is in at least one; a heading is in their paths."""
+    pieces: list[Piece] = []
+    for heading, blocks in _sections(document):
+        for group in _groups(document, blocks, strategy):
+            start, end = group[0].start, group[-1].end
+            if len(group) == 1 and _columns(document.text[start:end]) > strategy.size * 1.5:
+                pieces += _inside(document, group[0], heading, strategy)
+            else:
+                pieces.append(Piece(start, end, document.text[start:end], heading, group[0].page))
+    return pieces
+
+
+def path(title: str, heading: Sequence[str]) -> tuple[str, ...]:
+    """Where a piece stands: the document's title, then the headings above it, the title not twice."""
+    return (title, *heading) if title and (not heading or heading[0] != title) else tuple(heading)
+
+
+def embedded_text(title: str, piece: Piece) -> str:
+    """What is embedded and indexed: a first line that says where the piece stands, then the piece."""
+    return f"{' › '.join(path(title, piece.heading))}\n{piece.text}"
+
+
+def _columns(text: str) -> int:
+    return len(text) + sum(character >= "\u2e80" for character in text)
+
+
+def _sections(document: Document) -> Iterator[tuple[tuple[str, ...], list[Block]]]:
+    """The blocks between headings, under their path. A heading with nothing below it is a section of itself."""
+    open_headings: list[Block] = []
+    blocks: list[Block] = []
+    unused: Block | None = None
+
+    def section() -> tuple[tuple[str, ...], list[Block]]:
+        return tuple(document.text[block.start : block.end] for block in open_headings), blocks
+
+    for block in document.blocks:
+        if block.kind is not BlockKind.HEADING:
+            blocks.append(block)
+            unused = None
+            continue
+        if blocks:
+            yield section()
+            blocks = []
+        elif unused is not None and unused.level >= block.level:
+            yield section()[0][:-1], [unused]
+        while open_headings and open_headings[-1].level >= block.level:
+            open_headings.pop()
+        open_headings.append(block)
+        unused = block
+    if blocks:
+        yield section()
+    elif unused is not None:
+        yield section()[0][:-1], [unused]
+
+
+def _groups(document: Document, blocks: list[Block], strategy: Strategy) -> Iterator[list[Block]]:
+    """The blocks of one section, packed."""
+    if _columns(document.text[blocks[0].start : blocks[-1].end]) <= strategy.size:
+        yield blocks
+        return
+    group: list[Block] = []
+    held = 0
+    for i, block in enumerate(blocks):
+        length = _columns(document.text[block.start : block.end])
+        alone = strategy.rows and block.kind is BlockKind.TABLE_ROW
+        if group and (alone or held + length > strategy.size):
+            yield group
+            group, held = [], 0
+        group.append(block)
+        held += length
+        leads = i + 1 < len(blocks) and blocks[i + 1].kind is BlockKind.LIST_ITEM
+        if alone or (held >= strategy.size / 2 and not leads):
+            yield group
+            group, held = [], 0
+    if group:
+        yield group
+
+
+def _inside(document: Document, block: Block, heading: tuple[str, ...], strategy: Strategy) -> list[Piece]:
+    """A block that is too long alone: sentences, packed by LlamaIndex's splitter.
+
+    The splitter is given sentences that are short enough already, so that its own rules, which know neither figures
+    nor Japanese, are never reached.
+    """
+    text = document.text[block.start : block.end]
+    if block.kind in (BlockKind.LIST_ITEM, BlockKind.TABLE_ROW, BlockKind.CODE):
+        return [Piece(block.start, block.end, text, heading, block.page)]
+    from llama_index.core.node_parser import SentenceSplitter
+
+    wide = _columns(text) / len(text)
+    size = int(strategy.size / wide)
+    splitter = SentenceSplitter(
+        chunk_size=size,
+        chunk_overlap=int(size * strategy.overlap),
+        tokenizer=list,
+        paragraph_separator="\x00",
+        chunking_tokenizer_fn=partial(atoms, longest=size),
+        include_metadata=False,
+    )
+    pieces: list[Piece] = []
+    at = 0
+    for part in splitter.split_text(text):
+        at = text.index(part, max(0, at))
+        start = block.start + at
+        pieces.append(Piece(start, start + len(part), part, heading, block.page))
+        at += max(1, len(part) - splitter.chunk_overlap - size)
+    return pieces

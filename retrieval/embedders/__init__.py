@@ -1,0 +1,1 @@
+"""The embedders behind `retrieval.embed`, one module each."""

@@ -1,0 +1,85 @@
+"""Intake: a document as it was sent to content that can be staged, read and cut."""
+
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
+
+from common.canonical import digest, digest_of
+from common.errors import InvalidRequest
+from retrieval.cut import DEFAULT, embedded_text
+from retrieval.cut import cut as cut_into_pieces
+from retrieval.ledger.staging import Content, Part
+from retrieval.read import read
+
+LONGEST_NAME = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A document's bytes and what was said about them. Without a title the document's own is taken, or its id."""
+
+    data: bytes
+    media_type: str
+    title: str | None = None
+    lang: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict[str, Any])
+    effective_from: float | None = None
+    effective_until: float | None = None
+
+
+def identity(sent: Sent) -> str:
+    """A digest of all that was sent and of how it is cut: two of the same make the same chunks."""
+    return digest_of(
+        {
+            "digest": digest(sent.data),
+            "media_type": sent.media_type,
+            "title": sent.title,
+            "lang": sent.lang,
+            "metadata": sent.metadata,
+            "effective_from": sent.effective_from,
+            "effective_until": sent.effective_until,
+            "strategy": _STRATEGY,
+        }
+    )
+
+
+def take(name: str, sent: Sent) -> Content:
+    """Reads and cuts. Raises InvalidRequest or UnsupportedMedia for what can't be read; may take seconds."""
+    if not (sent.effective_from is None or sent.effective_until is None or sent.effective_from < sent.effective_until):
+        raise InvalidRequest(
+            "The document would never be in force.", "Let effective_until be later than effective_from.",
+            param="effective_until",
+        )  # fmt: skip
+    document = read(sent.data, sent.media_type, title=sent.title, lang=sent.lang)
+    title = document.title or PurePosixPath(name).stem
+    parts = [
+        Part(
+            piece.start, piece.end, piece.text, piece.heading, piece.page, digest(embedded_text(title, piece).encode())
+        )
+        for piece in cut_into_pieces(document)
+    ]
+    return Content(
+        title=title,
+        lang=document.lang,
+        media_type=sent.media_type,
+        text=document.text,
+        digest=digest(sent.data),
+        identity=identity(sent),
+        strategy=_STRATEGY,
+        parts=parts,
+        metadata=sent.metadata,
+        effective_from=sent.effective_from,
+        effective_until=sent.effective_until,
+    )
+
+
+def check_name(name: str) -> str:
+    """A document's id as clients may choose it: slashes are fine, what a reader can't see is not."""
+    if not 1 <= len(name) <= LONGEST_NAME or not name.isprintable():
+        raise InvalidRequest(
+            "The document's id is not usable.", f"Use 1 to {LONGEST_NAME} printable characters.", param="document"
+        )
+    return name
+
+
+_STRATEGY = f"{DEFAULT.name}/{DEFAULT.version}"

@@ -1,0 +1,109 @@
+"""The knowledge service without its HTTP: everything opened from the settings, started and stopped in order."""
+
+import logging
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from common.errors import NotFound
+from common.principal import Principal
+from common.settings import FolderSource, Settings
+from retrieval.catalogs import Catalogs
+from retrieval.embed import Embedder, open_embedder
+from retrieval.indexes import Indexes
+from retrieval.ledger import embeddings
+from retrieval.ledger.database import Ledger
+from retrieval.ledger.services import DEFAULT_TENANT
+from retrieval.lexical import Lexical
+from retrieval.publish import Publisher
+from retrieval.search import Search
+from retrieval.sources.watch import FolderWatch
+from retrieval.vectors import Vectors
+
+_log = logging.getLogger(__name__)
+_NO_VECTORS = "http://127.0.0.1:9"  # nobody listens there: every search is exact
+
+
+class Knowledge:
+    """One process's knowledge: ledger, indexes, publisher, search, sources. `close` leaves nothing running."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        embedder: Embedder,
+        vectors: Vectors,
+        home: Path,
+        sources: Sequence[FolderSource] = (),
+    ) -> None:
+        ledger.migrate()
+        with ledger.write() as connection:
+            embeddings.register_embedder(connection, embedder.fingerprint, embedder.dimension)
+        self.ledger, self.embedder, self.vectors = ledger, embedder, vectors
+        self.terms = Lexical(home / "terms")
+        self.catalogs = Catalogs(home / "matrix", embedder.fingerprint, embedder.dimension)
+        self.indexes = Indexes(ledger, embedder, vectors, self.terms, self.catalogs)
+        self.publisher = Publisher(self.indexes)
+        self.search = Search(self.indexes, self.catalogs)
+        self.sources = [FolderWatch(source, ledger, self.publisher) for source in sources]
+        self.searching = ThreadPoolExecutor(8, "search")
+        self.reading = ThreadPoolExecutor(2, "intake")
+        self.stopping = threading.Event()
+
+    @classmethod
+    def open(cls, settings: Settings) -> "Knowledge":
+        """Opens what the settings name. Takes seconds: the embedder is loaded."""
+        folders = [source for source in settings.sources if isinstance(source, FolderSource)]
+        for source in settings.sources:
+            if not isinstance(source, FolderSource):
+                _log.warning("source %s: SQL sources are not there yet; it is left out", source.name)
+        if settings.vectors.url is None:
+            _log.warning("no vector index is configured; every search is exact")
+        vectors = Vectors(settings.vectors.url or _NO_VECTORS)
+        embedder = open_embedder(settings.embedder)
+        return cls(Ledger(settings.ledger_url), embedder, vectors, settings.home.absolute(), folders)
+
+    def start(self) -> None:
+        self.publisher.start()
+        for source in self.sources:
+            source.start()
+
+    def close(self) -> None:
+        self.stopping.set()
+        for source in self.sources:
+            source.close()
+        self.publisher.close()
+        self.searching.shutdown()
+        self.reading.shutdown()
+        self.terms.close()
+        self.vectors.close()
+        self.ledger.close()
+
+    def missing(self) -> list[str]:
+        """Why questions should not be sent here yet; nothing where they may."""
+        if self.stopping.is_set():
+            return ["the service is stopping"]
+        if not self.publisher.ready.is_set():
+            return ["the ledger, the vectors and the terms are being compared"]
+        return [
+            f"source {watch.source.name}: {watch.done} of {watch.total} files are in"
+            for watch in self.sources
+            if not watch.settled.is_set()
+        ]
+
+    def degraded(self) -> list[str]:
+        """What is not as it should be while questions are answered all the same."""
+        reasons: list[str] = []
+        if not self.indexes.reachable:
+            reasons.append("the vector index does not answer: every search is exact")
+        return reasons
+
+    def source(self, principal: Principal, name: str) -> FolderWatch:
+        for watch in self.sources_of(principal):
+            if watch.source.name == name:
+                return watch
+        raise NotFound(f"There is no source {name!r}.", "List the sources with GET /v1/sources.", param="source")
+
+    def sources_of(self, principal: Principal) -> list[FolderWatch]:
+        """The sources that feed the principal's tenant: those of the settings belong to the default one."""
+        return self.sources if principal.tenant == DEFAULT_TENANT else []

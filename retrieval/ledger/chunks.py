@@ -1,0 +1,116 @@
+"""Chunks: what they say, for evidence, and the few columns of each that a catalog holds in memory."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Text, and_, select, type_coerce
+
+from common.principal import Principal
+from retrieval.ledger.database import batches
+from retrieval.ledger.schema import chunks, documents, embeddings, knowledge_bases, revisions, visibility
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A chunk as it first stood: `start`, `end`, `page` and `position` belong to `revision`."""
+
+    seq: int
+    id: str
+    digest: str
+    embedded: str
+    knowledge: str
+    document: str
+    revision: int
+    title: str
+    heading: tuple[str, ...]
+    text: str
+    start: int
+    end: int
+    page: int | None
+    lang: str
+    position: int
+
+
+def load(connection: Connection, principal: Principal, seqs: Sequence[int]) -> dict[int, Chunk]:
+    """The chunks with these numbers, as far as they are the tenant's."""
+    found: dict[int, Chunk] = {}
+    columns = (chunks.c[n] for n in ("seq", "id", "digest", "embedded"))
+    place = (chunks.c[n] for n in ("title", "heading", "text", "start", "end", "page", "lang", "position"))
+    query = (
+        select(*columns, knowledge_bases.c.name.label("knowledge"), documents.c.name, revisions.c.number, *place)
+        .join(documents, documents.c.id == chunks.c.document)
+        .join(knowledge_bases, knowledge_bases.c.id == documents.c.knowledge)
+        .join(revisions, revisions.c.id == chunks.c.revision)
+        .where(chunks.c.tenant == principal.tenant)
+    )
+    for some in batches(seqs):
+        for row in connection.execute(query.where(chunks.c.seq.in_(some))):
+            fields = list(row)
+            fields[8] = tuple(row.heading)
+            found[row.seq] = Chunk(*fields)
+    return found
+
+
+def names(connection: Connection, principal: Principal, seqs: Sequence[int]) -> dict[str, int]:
+    """The ids of the chunks with these numbers."""
+    found: dict[str, int] = {}
+    for some in batches(seqs):
+        query = select(chunks.c.id, chunks.c.seq).where(chunks.c.tenant == principal.tenant, chunks.c.seq.in_(some))
+        found |= {row.id: row.seq for row in connection.execute(query)}
+    return found
+
+
+def all_seqs(connection: Connection, principal: Principal) -> list[int]:
+    """Every chunk that is or ever was visible: what the lexical index must hold."""
+    query = select(visibility.c.chunk).where(visibility.c.tenant == principal.tenant).distinct()
+    return sorted(connection.execute(query).scalars())
+
+
+def intervals(connection: Connection, principal: Principal, fingerprint: str, after: int, until: int) -> Iterator[Any]:
+    """Intervals begun in snapshots after `after` and up to `until`, in order, with what a catalog holds of them."""
+    vector_of = and_(
+        embeddings.c.tenant == chunks.c.tenant,
+        embeddings.c.digest == chunks.c.embedded,
+        embeddings.c.fingerprint == fingerprint,
+    )
+    query = (
+        select(
+            visibility.c.id,
+            visibility.c.chunk,
+            visibility.c.first,
+            visibility.c.last,
+            chunks.c.id.label("name"),
+            chunks.c.document,
+            chunks.c.lang,
+            type_coerce(chunks.c.metadata, Text).label("metadata"),
+            chunks.c.effective_from,
+            chunks.c.effective_until,
+            embeddings.c.seq.label("embedding"),
+        )
+        .join(chunks, chunks.c.seq == visibility.c.chunk)
+        .outerjoin(embeddings, vector_of)
+        .where(visibility.c.tenant == principal.tenant)
+        .where(visibility.c.first > after, visibility.c.first <= until)
+        .order_by(visibility.c.id)
+    )
+    return iter(connection.execute(query))
+
+
+def endings(connection: Connection, principal: Principal, after: int, until: int) -> list[tuple[int, int]]:
+    """Intervals begun up to snapshot `after` and ended by snapshots after it, up to `until`: their ids and last."""
+    query = select(visibility.c.id, visibility.c.last).where(
+        visibility.c.tenant == principal.tenant,
+        visibility.c.last >= after,
+        visibility.c.last < until,
+        visibility.c.first <= after,
+    )
+    return [(row.id, row.last) for row in connection.execute(query)]
+
+
+def readers(connection: Connection, principal: Principal, access: int) -> list[Any]:
+    """Documents that are new, or whose labels changed, since the tenant's access counter stood at `access`."""
+    query = select(
+        documents.c.id, documents.c.knowledge, documents.c.name, documents.c.labels, documents.c.source
+    ).where(documents.c.tenant == principal.tenant, documents.c.access > access)
+    return list(connection.execute(query.order_by(documents.c.id)))

@@ -1,0 +1,132 @@
+"""Documents and their revisions, as a principal may see them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, and_, func, select
+
+from common.errors import NotFound
+from common.principal import Principal
+from retrieval.ledger.bases import Base
+from retrieval.ledger.schema import documents, editions, revisions
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document as it is now. `revision` is the number of its current revision, None where it was removed."""
+
+    id: int
+    name: str
+    labels: tuple[str, ...]
+    source: str
+    revision: int | None
+    identity: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """What a revision says of itself; `text` only where it was asked for."""
+
+    document: str
+    revision: int
+    title: str
+    lang: str
+    media_type: str
+    labels: tuple[str, ...]
+    source: str
+    metadata: dict[str, Any]
+    effective_from: float | None
+    effective_until: float | None
+    digest: str
+    author: str
+    created: float
+    text: str | None = None
+
+
+def not_found(name: str) -> NotFound:
+    return NotFound(
+        f"There is no document {name!r} in this knowledge base.",
+        "List the documents with GET /v1/knowledge/{name}/documents.",
+        param="document",
+    )
+
+
+def find(connection: Connection, principal: Principal, base: Base, name: str) -> Document | None:
+    """The document, present or removed, or None where there never was one. What may not be read is not found."""
+    row = connection.execute(
+        select(
+            documents.c.id,
+            documents.c.name,
+            documents.c.labels,
+            documents.c.source,
+            revisions.c.number,
+            revisions.c.identity,
+        )
+        .outerjoin(editions, and_(editions.c.document == documents.c.id, editions.c.last.is_(None)))
+        .outerjoin(revisions, revisions.c.id == editions.c.revision)
+        .where(documents.c.tenant == principal.tenant, documents.c.knowledge == base.id, documents.c.name == name)
+    ).first()
+    if row is None:
+        return None
+    labels = base.labels if row.labels is None else tuple(row.labels)
+    if not principal.reads(labels):
+        raise not_found(name)
+    return Document(row.id, row.name, labels, row.source, row.number, row.identity)
+
+
+def last_number(connection: Connection, principal: Principal, document: int) -> int:
+    """The highest revision number that was ever given out for a document, 0 before the first."""
+    mine = (revisions.c.tenant == principal.tenant) & (revisions.c.document == document)
+    return connection.execute(select(func.max(revisions.c.number)).where(mine)).scalar() or 0
+
+
+def get(connection: Connection, principal: Principal, base: Base, name: str, number: int | None = None) -> Revision:
+    """A revision with its text: the current one, or the one numbered `number`, which may be long past."""
+    query = _revisions(principal, base).add_columns(revisions.c.text).where(documents.c.name == name)
+    wanted = editions.c.last.is_(None) if number is None else revisions.c.number == number
+    row = connection.execute(query.where(wanted)).first()
+    if row is None or not principal.reads(base.labels if row.labels is None else row.labels):
+        raise not_found(name)
+    return _revision(row, base, row.text)
+
+
+def page(
+    connection: Connection, principal: Principal, base: Base, after: str, limit: int
+) -> tuple[list[Revision], str | None]:
+    """Up to `limit` present documents in order of their names, from after `after` on, and where to go on."""
+    found: list[Revision] = []
+    while True:
+        query = _revisions(principal, base).where(editions.c.last.is_(None), documents.c.name > after)
+        rows = connection.execute(query.order_by(documents.c.name).limit(limit + 1)).all()
+        for row in rows:
+            if principal.reads(base.labels if row.labels is None else row.labels):
+                if len(found) == limit:
+                    return found, found[-1].document
+                found.append(_revision(row, base))
+        if len(rows) <= limit:
+            return found, None
+        after = rows[-1].name
+
+
+def _revisions(principal: Principal, base: Base) -> Select[Any]:
+    """Published revisions of a knowledge base that is the principal's own."""
+    kept = ("number", "title", "lang", "media_type", "metadata", "effective_from", "effective_until")
+    return (
+        select(
+            documents.c.name,
+            documents.c.labels,
+            documents.c.source,
+            *(revisions.c[name] for name in (*kept, "digest", "author", "created")),
+        )
+        .join(editions, editions.c.document == documents.c.id)
+        .join(revisions, revisions.c.id == editions.c.revision)
+        .where(documents.c.tenant == principal.tenant, documents.c.knowledge == base.id)
+    )
+
+
+def _revision(row: Row[Any], base: Base, text: str | None = None) -> Revision:
+    labels = base.labels if row.labels is None else tuple(row.labels)
+    return Revision(
+        row.name, row.number, row.title, row.lang, row.media_type, labels, row.source, row.metadata,
+        row.effective_from, row.effective_until, row.digest, row.author, row.created, text,
+    )  # fmt: skip

@@ -1,0 +1,140 @@
+"""Embeddings: each text's vector, kept for good, so that nothing is embedded twice and every index can be rebuilt."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, func, select, update
+
+from common.principal import Principal
+from retrieval.ledger.database import batches, insert_missing
+from retrieval.ledger.schema import chunks, collections, embedders, embeddings
+
+Vector = NDArray[np.float32]
+
+
+def missing(connection: Connection, principal: Principal, fingerprint: str, seqs: Sequence[int]) -> dict[str, int]:
+    """Of these chunks, the digests of texts without a vector, each with one chunk that has the text."""
+    wanted: dict[str, int] = {}
+    for some in batches(seqs):
+        query = select(chunks.c.embedded, chunks.c.seq).where(
+            chunks.c.tenant == principal.tenant, chunks.c.seq.in_(some)
+        )
+        wanted |= {row.embedded: row.seq for row in connection.execute(query)}
+    for some in batches(list(wanted)):
+        query = select(embeddings.c.digest).where(
+            embeddings.c.tenant == principal.tenant,
+            embeddings.c.fingerprint == fingerprint,
+            embeddings.c.digest.in_(some),
+        )
+        for digest in connection.execute(query).scalars():
+            del wanted[digest]
+    return wanted
+
+
+def add(connection: Connection, principal: Principal, fingerprint: str, vectors: Mapping[str, Vector]) -> None:
+    rows = [
+        {"tenant": principal.tenant, "fingerprint": fingerprint, "digest": digest, "vector": encode(vector)}
+        for digest, vector in vectors.items()
+    ]
+    insert_missing(connection, embeddings, rows)
+
+
+def unplaced(
+    connection: Connection, principal: Principal, fingerprint: str, collection: str, limit: int
+) -> dict[str, Vector]:
+    """Up to `limit` vectors that `collection` is not known to find by themselves, newest first: the exact tail."""
+    mine = (embeddings.c.tenant == principal.tenant) & (embeddings.c.fingerprint == fingerprint)
+    query = select(embeddings.c.digest, embeddings.c.vector).where(
+        mine, func.coalesce(embeddings.c.collection, "") != collection
+    )
+    rows = connection.execute(query.order_by(embeddings.c.seq.desc()).limit(limit))
+    return {row.digest: decode(row.vector) for row in rows}
+
+
+def unplaced_of(
+    connection: Connection, principal: Principal, fingerprint: str, collection: str, seqs: Sequence[int]
+) -> dict[str, Vector]:
+    """Of the vectors of these chunks, those that `collection` is not known to find by themselves."""
+    found: dict[str, Vector] = {}
+    for some in batches(seqs):
+        query = (
+            select(embeddings.c.digest, embeddings.c.vector)
+            .join(chunks, (chunks.c.embedded == embeddings.c.digest) & (chunks.c.tenant == embeddings.c.tenant))
+            .where(chunks.c.tenant == principal.tenant, chunks.c.seq.in_(some))
+            .where(embeddings.c.fingerprint == fingerprint)
+            .where(func.coalesce(embeddings.c.collection, "") != collection)
+        )
+        found |= {row.digest: decode(row.vector) for row in connection.execute(query)}
+    return found
+
+
+def place(
+    connection: Connection, principal: Principal, fingerprint: str, digests: Sequence[str], collection: str | None
+) -> None:
+    """Notes that `collection` finds these vectors, or with None that it lost them."""
+    for some in batches(digests):
+        mine = (embeddings.c.tenant == principal.tenant) & (embeddings.c.fingerprint == fingerprint)
+        connection.execute(update(embeddings).where(mine, embeddings.c.digest.in_(some)).values(collection=collection))
+
+
+def placed(connection: Connection, principal: Principal, fingerprint: str, collection: str) -> list[str]:
+    """The digests of the vectors that `collection` is known to hold."""
+    mine = (embeddings.c.tenant == principal.tenant) & (embeddings.c.fingerprint == fingerprint)
+    return list(
+        connection.execute(select(embeddings.c.digest).where(mine, embeddings.c.collection == collection)).scalars()
+    )
+
+
+def sample(
+    connection: Connection, principal: Principal, fingerprint: str, collection: str, count: int
+) -> dict[str, Vector]:
+    """Some of the vectors that `collection` is known to hold: the oldest and the newest."""
+    mine = (embeddings.c.tenant == principal.tenant) & (embeddings.c.fingerprint == fingerprint)
+    query = select(embeddings.c.digest, embeddings.c.vector).where(mine, embeddings.c.collection == collection)
+    found: dict[str, Vector] = {}
+    for order in (embeddings.c.seq, embeddings.c.seq.desc()):
+        rows = connection.execute(query.order_by(order).limit(count // 2))
+        found |= {row.digest: decode(row.vector) for row in rows}
+    return found
+
+
+def since(
+    connection: Connection, principal: Principal, fingerprint: str, after: int
+) -> Iterator[tuple[int, str, bool, Vector]]:
+    """Number, digest, whether Chroma finds it, and vector of each embedding numbered after `after`, in order."""
+    query = select(embeddings.c.seq, embeddings.c.digest, embeddings.c.collection, embeddings.c.vector).where(
+        embeddings.c.tenant == principal.tenant,
+        embeddings.c.fingerprint == fingerprint,
+        embeddings.c.seq > after,
+    )
+    for row in connection.execute(query.order_by(embeddings.c.seq)):
+        yield row.seq, row.digest, row.collection is not None, decode(row.vector)
+
+
+def collection_of(connection: Connection, principal: Principal, fingerprint: str) -> str | None:
+    """The name of the collection that serves this tenant's vectors now."""
+    mine = (collections.c.tenant == principal.tenant) & (collections.c.fingerprint == fingerprint)
+    return connection.execute(select(collections.c.name).where(mine)).scalar()
+
+
+def set_collection(connection: Connection, principal: Principal, fingerprint: str, name: str) -> None:
+    row = {"tenant": principal.tenant, "fingerprint": fingerprint, "name": name, "created": time.time()}
+    insert_missing(connection, collections, [row])
+
+
+def register_embedder(connection: Connection, fingerprint: str, dimension: int) -> None:
+    """Makes this embedder the current one."""
+    connection.execute(update(embedders).values(current=False))
+    row = {"fingerprint": fingerprint, "dimension": dimension, "current": True, "created": time.time()}
+    insert_missing(connection, embedders, [row])
+    connection.execute(update(embedders).where(embedders.c.fingerprint == fingerprint).values(current=True))
+
+
+def encode(vector: Vector) -> bytes:
+    return np.asarray(vector, dtype="<f4").tobytes()
+
+
+def decode(data: bytes) -> Vector:
+    return np.frombuffer(data, dtype="<f4")

@@ -1,0 +1,72 @@
+"""What the ledger knows of sources: whether they run, how they fare, and the files they have seen."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy import Connection, delete, select
+
+from common.principal import Principal
+from retrieval.ledger import tenants
+from retrieval.ledger.database import insert_missing, upsert
+from retrieval.ledger.schema import source_files, sources
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file as it was last seen. `digest` is of the bytes last published, None where none were."""
+
+    path: str
+    size: int
+    modified: int
+    digest: str | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    name: str
+    paused: bool
+    status: str
+    error: str | None
+    lag: float | None
+    synced: float | None
+
+
+def get(connection: Connection, principal: Principal, name: str) -> Feed:
+    mine = (sources.c.tenant == principal.tenant) & (sources.c.name == name)
+    row = connection.execute(select(*(sources.c[n] for n in Feed.__slots__)).where(mine)).first()
+    return Feed(*row) if row else Feed(name, False, "starting", None, None, None)
+
+
+def update(connection: Connection, principal: Principal, name: str, **values: Any) -> None:
+    tenants.ensure(connection, principal)
+    mine = (sources.c.tenant == principal.tenant) & (sources.c.name == name)
+    insert_missing(
+        connection, sources, [{"tenant": principal.tenant, "name": name, "paused": False, "status": "starting"}]
+    )
+    if values:
+        connection.execute(sqlalchemy.update(sources).where(mine).values(values))
+
+
+def files(connection: Connection, principal: Principal, source: str) -> dict[str, File]:
+    mine = (source_files.c.tenant == principal.tenant) & (source_files.c.source == source)
+    rows = connection.execute(select(*(source_files.c[n] for n in File.__slots__)).where(mine))
+    return {row.path: File(*row) for row in rows}
+
+
+def saw(connection: Connection, principal: Principal, source: str, file: File) -> None:
+    row = {"path": file.path, "size": file.size, "modified": file.modified, "digest": file.digest, "error": file.error}
+    upsert(connection, source_files, {"tenant": principal.tenant, "source": source} | row)
+
+
+def forget(connection: Connection, principal: Principal, source: str, path: str) -> None:
+    """Forgets a file: it is gone."""
+    mine = (source_files.c.tenant == principal.tenant) & (source_files.c.source == source)
+    connection.execute(delete(source_files).where(mine, source_files.c.path == path))
+
+
+def forget_contents(connection: Connection, principal: Principal, source: str) -> None:
+    """Forgets what was published of a source's files, not that they were there: each is read again."""
+    mine = (source_files.c.tenant == principal.tenant) & (source_files.c.source == source)
+    connection.execute(sqlalchemy.update(source_files).where(mine).values(size=-1, modified=-1, digest=None))

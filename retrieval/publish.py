@@ -1,0 +1,336 @@
+"""The publisher: the one writer of a ledger, and the only way that knowledge changes.
+
+    stage → embed → vectors │ terms → check → one transaction moves the head
+
+Each step can be done twice, and only the last is seen. A writer that dies before it leaves staged changes, which the
+next one publishes; one that dies after it has published. A writer that merely believes it holds the lease is stopped
+in that transaction.
+
+Changes that wait together are published together, in one transaction, each as a snapshot of its own: a hundred PUTs
+cost about one. Bulk work (a folder's first sync) goes in small groups and lets others pass.
+"""
+
+import itertools
+import logging
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from common.errors import Draining, GroundtoneError, KnowledgeUnavailable
+from common.principal import Principal
+from retrieval.indexes import Indexes
+from retrieval.ledger import bases, leases, operations, publication, snapshots, staging, tenants
+from retrieval.ledger.services import service
+from retrieval.ledger.staging import Change, Staged
+
+_log = logging.getLogger(__name__)
+_URGENT, _BULK = 0, 1
+_GROUP = {_URGENT: 64, _BULK: 16}  # chunks that are published together, about: more would keep the others waiting
+_REPAIR_EVERY = 2.0  # also renews the lease, in good time
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one change: staged as told, or refused."""
+
+    change: Change
+    staged: Staged | None
+    error: GroundtoneError | None
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What became of a push. `snapshot` holds all of it; None where it was only staged."""
+
+    outcomes: list[Outcome]
+    snapshot: int | None
+
+
+@dataclass(slots=True)
+class Push:
+    """Changes that one caller sent together: they become one snapshot, or wait where `publish` is false."""
+
+    principal: Principal
+    changes: Sequence[Change]
+    message: str
+    publish: bool = True
+    future: Future[Published] = field(default_factory=Future[Published])
+
+    def weight(self) -> int:
+        return sum(len(change.content.parts) if change.content else 1 for change in self.changes)
+
+    def documents(self) -> set[tuple[str, str, str]]:
+        return {(self.principal.tenant, change.knowledge, change.document) for change in self.changes}
+
+
+@dataclass(slots=True)
+class Task:
+    """Anything else that only the writer may do, such as a restore."""
+
+    run: Callable[[], Any]
+    future: Future[Any] = field(default_factory=Future[Any])
+
+
+class Publisher:
+    """One thread that publishes, one that keeps the lease and repairs. `start` returns at once; see `ready`."""
+
+    def __init__(self, indexes: Indexes) -> None:
+        self._indexes = indexes
+        self._ledger = indexes.ledger
+        self._holder = leases.new_holder()
+        self._token: int | None = None
+        self._queue: queue.PriorityQueue[tuple[int, int, Push | Task | None]] = queue.PriorityQueue()
+        self._order = itertools.count()
+        self._stop = threading.Event()
+        self.ready = threading.Event()
+        self._terms = ThreadPoolExecutor(1, "terms")
+        self._threads = [
+            threading.Thread(target=self._work, name="publisher"),
+            threading.Thread(target=self._keep, name="keeper"),
+        ]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        """Finishes what it is publishing, refuses what waits, and gives the lease back."""
+        self._stop.set()
+        self._queue.put((-1, 0, None))
+        for thread in self._threads:
+            thread.join()
+        while not self._queue.empty():
+            if (job := self._queue.get_nowait()[2]) is not None:
+                job.future.set_exception(Draining("The service is stopping.", "Send the change again in a moment."))
+        self._terms.shutdown()
+        if self._token is not None:
+            with self._ledger.write() as connection:
+                leases.release(connection, self._token)
+
+    def push(self, push: Push, *, bulk: bool = False) -> Future[Published]:
+        """Publishes changes; the future is done once a question finds them. `bulk` lets others pass."""
+        self._submit(push, _BULK if bulk else _URGENT)
+        return push.future
+
+    def publish_staged(self, principal: Principal, knowledge: str, message: str) -> Future[int]:
+        """Publishes what waits in a knowledge base as one snapshot, whose number the future holds."""
+
+        def run() -> int:
+            with self._ledger.read() as connection:
+                base = bases.get(connection, principal, knowledge)
+                ids = staging.waiting(connection, principal, base, automatic=False)
+                seqs = staging.chunks_of(connection, principal, ids)
+            self._make_findable(principal, seqs)
+            with self._ledger.write() as connection:
+                self._fence(connection)
+                number = publication.publish(connection, principal, ids, message)
+                return number if number is not None else tenants.get(connection, principal).head
+
+        return self._task(run)
+
+    def restore(self, principal: Principal, number: int, knowledge: Sequence[str] | None) -> Future[int]:
+        """Makes an earlier snapshot the newest one again, in these knowledge bases or in all."""
+
+        def run() -> int:
+            with self._ledger.read() as connection:
+                pinned = snapshots.pin(connection, principal, number).number
+                chosen = bases.every(connection, principal)
+                if knowledge is not None:
+                    chosen = [bases.get(connection, principal, name) for name in knowledge]
+                seqs = publication.chunks_to_show(connection, principal, pinned, chosen)
+            self._make_findable(principal, seqs)
+            with self._ledger.write() as connection:
+                self._fence(connection)
+                return publication.restore(connection, principal, pinned, chosen, f"Restored snapshot {pinned}")
+
+        return self._task(run)
+
+    def drop(self, principal: Principal, knowledge: str) -> Future[int]:
+        """Removes a knowledge base with all its documents; the snapshots before still count them."""
+
+        def run() -> int:
+            with self._ledger.write() as connection:
+                self._fence(connection)
+                base = bases.get(connection, principal, knowledge)
+                for automatic in (False, True):
+                    waiting = staging.waiting(connection, principal, base, automatic=automatic)
+                    staging.discard(connection, principal, waiting)
+                number = publication.restore(connection, principal, 0, [base], f"Removed knowledge base {knowledge}")
+                bases.remove(connection, principal, knowledge)
+                return number
+
+        return self._task(run)
+
+    def _task(self, run: Callable[[], Any]) -> Future[Any]:
+        task = Task(run)
+        self._submit(task, _URGENT)
+        return task.future
+
+    def _submit(self, job: Push | Task, priority: int) -> None:
+        if self._stop.is_set():
+            raise Draining("The service is stopping.", "Send the change again in a moment.")
+        if self._token is None and self.ready.is_set():
+            raise KnowledgeUnavailable("This process is not the writer.", "Send the request again in a moment.")
+        self._queue.put((priority, next(self._order), job))
+
+    def _work(self) -> None:
+        while not self._stop.is_set():
+            if self._token is None and not self._take_over():
+                self._stop.wait(1.0)
+                continue
+            self.ready.set()
+            priority, _, job = self._queue.get()
+            if isinstance(job, Task):
+                _settle(job.future, job.run)
+            elif job is not None:
+                self._publish_group(self._group(job, priority))
+
+    def _take_over(self) -> bool:
+        """Takes the lease, then finishes what the writer before left staged."""
+        with self._ledger.write() as connection:
+            token = leases.acquire(connection, self._holder)
+            if token is None:
+                return False
+            self._token = token
+            operations.fail_running(connection)
+            every = [service(name, "writer") for name in tenants.names(connection)]
+        self._indexes.repair_terms()
+        for principal in every:
+            self._finish(principal)
+            self._indexes.repair_vectors(principal, thorough=True)
+        return True
+
+    def _finish(self, principal: Principal) -> None:
+        with self._ledger.read() as connection:
+            ids = staging.waiting(connection, principal, None, automatic=True)
+        if not ids:
+            return
+        try:
+            self._publish_ids(principal, [(principal, ids, "Finished after a restart")])
+        except Exception:
+            _log.exception("staged changes could not be finished; they are dropped and must be sent again")
+            with self._ledger.write() as connection:
+                staging.discard(connection, principal, ids)
+
+    def _group(self, first: Push, priority: int) -> list[Push]:
+        """`first` and what waits behind it and fits: as urgent, of the same tenant, and no document twice."""
+        group, taken, weight = [first], first.documents(), first.weight()
+        while weight < _GROUP[priority]:
+            try:
+                entry = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            job = entry[2]
+            if not isinstance(job, Push) or entry[0] != priority or taken & job.documents():
+                self._queue.put(entry)
+                break
+            if job.principal.tenant != first.principal.tenant:
+                self._queue.put(entry)
+                break
+            group.append(job)
+            taken |= job.documents()
+            weight += job.weight()
+        return group
+
+    def _publish_group(self, group: list[Push]) -> None:
+        try:
+            self._publish(group)
+        except Exception as error:
+            if len(group) > 1:  # one of them spoils it: each for itself
+                for push in group:
+                    self._publish_group([push])
+                return
+            if not isinstance(error, GroundtoneError):
+                _log.exception("a publication failed; nothing of it is visible")
+            group[0].future.set_exception(error)
+
+    def _publish(self, group: list[Push]) -> None:
+        principal = service(group[0].principal.tenant, "writer")
+        with self._ledger.write() as connection:
+            self._fence(connection)
+            outcomes = [[_stage(connection, push, change) for change in push.changes] for push in group]
+        ids = [[o.staged.id for o in some if o.staged and o.staged.id is not None] for some in outcomes]
+        try:
+            publishing = [(p.principal, some, p.message) for p, some in zip(group, ids, strict=True) if p.publish]
+            staged_only = [id_ for p, some in zip(group, ids, strict=True) if not p.publish for id_ in some]
+            if staged_only:
+                with self._ledger.read() as connection:
+                    seqs = staging.chunks_of(connection, principal, staged_only)
+                self._make_findable(principal, seqs)
+            numbers = iter(self._publish_ids(principal, publishing))
+        except BaseException:
+            with self._ledger.write() as connection:
+                staging.discard(connection, principal, [id_ for some in ids for id_ in some])
+            raise
+        for push, some in zip(group, outcomes, strict=True):
+            push.future.set_result(Published(some, next(numbers) if push.publish else None))
+
+    def _publish_ids(self, principal: Principal, publishing: Sequence[tuple[Principal, list[int], str]]) -> list[int]:
+        """Publishes staged changes, each entry as a snapshot of its own. Returns the snapshot that holds each."""
+        ids = [id_ for _, some, _ in publishing for id_ in some]
+        with self._ledger.read() as connection:
+            head = tenants.get(connection, principal).head
+            seqs = staging.chunks_of(connection, principal, ids)
+        if not ids:
+            return [head for _ in publishing]
+        self._make_findable(principal, seqs)
+        numbers: list[int] = []
+        with self._ledger.write() as connection:
+            self._fence(connection)
+            for author, some, message in publishing:
+                numbers.append(publication.publish(connection, author, some, message) or (numbers or [head])[-1])
+        return numbers
+
+    def _make_findable(self, principal: Principal, seqs: Sequence[int]) -> None:
+        """Gives chunks vectors and terms. Terms are committed while the embedder works."""
+        terms = self._terms.submit(self._indexes.add_terms, principal, seqs)
+        try:
+            self._indexes.embed(principal, seqs)
+            self._indexes.place(principal, seqs)
+        finally:
+            terms.exception()
+        terms.result()
+
+    def _fence(self, connection: Any) -> None:
+        assert self._token is not None
+        try:
+            leases.hold(connection, self._token)
+        except KnowledgeUnavailable:
+            self._token = None
+            raise
+
+    def _keep(self) -> None:
+        """Renews the lease in time, and makes Chroma whole again when it was away."""
+        while not self._stop.wait(_REPAIR_EVERY):
+            token = self._token
+            if token is None:
+                continue
+            try:
+                with self._ledger.write() as connection:
+                    leases.hold(connection, token)
+                    every = [service(name, "writer") for name in tenants.names(connection)]
+                for principal in every if self.ready.is_set() else ():
+                    self._indexes.repair_vectors(principal)
+            except KnowledgeUnavailable:
+                self._token = None
+            except Exception:
+                _log.exception("the round of repairs failed; it is tried again")
+
+
+def _stage(connection: Any, push: Push, change: Change) -> Outcome:
+    try:
+        return Outcome(change, staging.stage(connection, push.principal, change, automatic=push.publish), None)
+    except GroundtoneError as error:
+        return Outcome(change, None, error)
+
+
+def _settle(future: Future[Any], run: Callable[[], Any]) -> None:
+    try:
+        future.set_result(run())
+    except Exception as error:
+        if not isinstance(error, GroundtoneError):
+            _log.exception("the writer's task failed; nothing of it is visible")
+        future.set_exception(error)

@@ -1,0 +1,79 @@
+"""CSV and JSON: records whose values carry their names."""
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from retrieval.readers.builder import Builder
+from retrieval.readers.encoding import unreadable
+
+_DEEPEST = 32
+
+
+def read_csv(text: str, out: Builder) -> None:
+    """Comma, semicolon or tab; the first row names the columns."""
+    try:
+        dialect = csv.Sniffer().sniff(text[:4096], ",;\t|")
+    except csv.Error:
+        dialect = csv.excel
+    first = text[: text.find("\n")]
+    delimiter = max(",;\t|", key=first.count) if dialect is csv.excel else dialect.delimiter
+    try:
+        rows = [row for row in csv.reader(io.StringIO(text), delimiter=delimiter) if any(cell.strip() for cell in row)]
+    except csv.Error as error:
+        raise unreadable("The CSV can't be parsed.", "Check its quotes and send it again.") from error
+    out.table(rows)
+
+
+def read_json(text: str, out: Builder) -> None:
+    """A list of objects is a table, an object's nested objects are sections under their names."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise unreadable("The document is no valid JSON.", "Check it with a JSON parser and send it again.") from error
+    _walk(value, "", 1, out)
+
+
+def _walk(value: Any, name: str, level: int, out: Builder) -> None:
+    if level > _DEEPEST:
+        raise unreadable("The JSON is nested too deeply.", f"Send it with at most {_DEEPEST} levels.")
+    if isinstance(value, list):
+        for entry in value:
+            if isinstance(entry, dict) and _is_flat(entry):
+                out.row(list(entry), [_scalar(cell) for cell in entry.values()])
+            elif isinstance(entry, (dict, list)):
+                _walk(entry, name, level + 1, out)
+            else:
+                out.item(_scalar(entry))
+        return
+    if not isinstance(value, dict):
+        out.paragraph(_scalar(value))
+        return
+    flat = {key: entry for key, entry in value.items() if not isinstance(entry, (dict, list))}
+    flat |= {key: _joined(entry) for key, entry in value.items() if isinstance(entry, list) and _all_scalars(entry)}
+    out.row(list(flat), [_scalar(entry) for entry in flat.values()])
+    for key, entry in value.items():
+        if key not in flat:
+            out.heading(key, level)
+            _walk(entry, key, level + 1, out)
+
+
+def _is_flat(entry: Mapping[str, Any]) -> bool:
+    return not any(isinstance(value, (dict, list)) for value in entry.values())
+
+
+def _all_scalars(entries: list[Any]) -> bool:
+    return not any(isinstance(entry, (dict, list)) for entry in entries)
+
+
+def _joined(entries: list[Any]) -> str:
+    return ", ".join(map(_scalar, entries))
+
+
+def _scalar(value: Any) -> str:
+    """As JSON writes it; text as it is, and null as nothing."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,49 @@
+"""The knowledge process: `python -m retrieval.service`.
+
+Listens where `[knowledge] url` says, on loopback or a private network, for whoever holds `internal.key` in
+GROUNDTONE_HOME.
+"""
+
+import logging
+import sys
+from urllib.parse import urlsplit
+
+import uvicorn
+
+from common.settings import load
+from retrieval.api import create_app
+from retrieval.knowledge import Knowledge
+
+_log = logging.getLogger(__name__)
+
+
+def main() -> int:
+    for talkative in ("alembic", "watchfiles"):
+        logging.getLogger(talkative).setLevel(logging.WARNING)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    settings = load()
+    if settings.knowledge.url is None:
+        _log.error("GROUNDTONE_KNOWLEDGE__URL is not set: say where to listen, such as http://127.0.0.1:8101")
+        return 2
+    address = urlsplit(settings.knowledge.url)
+    key_file = settings.home / "internal.key"
+    if not key_file.is_file():
+        _log.error("internal.key is missing in GROUNDTONE_HOME: `groundtone up` makes it at its first start")
+        return 2
+    app = create_app(Knowledge.open(settings), key_file.read_text().strip())
+    config = uvicorn.Config(
+        app,
+        host=address.hostname or "127.0.0.1",
+        port=address.port or 8101,
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=5,
+    )
+    server = uvicorn.Server(config)
+    server.run()
+    return 0 if server.started else 3
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Sources: what feeds knowledge bases by itself."""
