@@ -1,139 +1,141 @@
-"""What a LoRA artefact must be before the engine hears of it: two files, read here without executing anything.
+"""What an adapter artefact must be before the engine hears of it: a LoRA of known shape for the base model that runs.
 
-Not covered: whether the weights are any good. That is the evaluation's and the gate's to say.
+Checked: which files there are, that they are plain files of bounded size, the safetensors header, tensor names, ranks
+and shapes, that all weights are finite, and the base model's name and digest. Not checked: what the weights do; that is
+the gate's matter.
 """
 
 import json
+import math
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-import numpy as np
-from safetensors import SafetensorError, deserialize
-
-from common.canonical import canonical, digest
+from adapters.weights import BadWeights, Tensor, all_finite, read_header
+from common.canonical import digest, digest_of
 from common.errors import ErrorCode, InvalidRequest
 
 WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
-MAX_BYTES = 4 * 1024**3
-MAX_HEADER_BYTES = 16 * 1024**2
-MAX_RANK = 256
-_TENSOR = re.compile(r"base_model\.model\.(?P<module>[\w.]+)\.lora_(?P<side>[AB])(?:\.default)?\.weight")
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+TRAINING = "training.json"
+REQUIRED = (WEIGHTS, CONFIG)
+OPTIONAL = (TRAINING, "README.md", "card.md", "loss.png", "evaluation.json")
+MAX_BYTES = 512 * 1024 * 1024
+MAX_SIDE_BYTES = 4 * 1024 * 1024
+"""For every file but the weights."""
+
+_MODULES = frozenset(
+    {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "qkv_proj", "gate_up_proj"}
+    | {"c_attn", "c_proj", "fc1", "fc2"}
+)
+_TENSOR = re.compile(r"^base_model\.model\.(?P<path>[A-Za-z0-9_.]{1,200})\.lora_(?P<side>[AB])\.weight$")
+_MAX_SIDE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """The base model that the engine serves. `digest` is None where the engine fetches the weights itself."""
+
+    name: str
+    digest: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Artefact:
-    """A LoRA that passed all checks. `digest` covers weights and configuration."""
+    """A checked artefact. `digest` is over weights and configuration: all that decides what the engine computes."""
 
     digest: str
-    rank: int
-    modules: tuple[str, ...]
     base_model: str
-    weights: bytes
-    config: bytes
+    base_digest: str | None
+    rank: int
 
 
-def checked_name(name: str) -> str:
-    """`name` as part of a path and of a model's name. Raises InvalidRequest for anything else."""
-    if not _NAME.fullmatch(name) or ".." in name:
-        raise _invalid(
-            f"`{name[:60]}` can't be an adapter's name.", "Use small letters, digits, dot, dash and underscore."
-        )
-    return name
-
-
-def read_artefact(folder: Path, *, max_rank: int, base_model: str | None = None) -> Artefact:
-    """The artefact in `folder`. Raises InvalidRequest (`invalid_adapter`) that says what is wrong with it.
-
-    `base_model` is the served model's name; an artefact made for another one is refused.
-    """
-    for name in (WEIGHTS, CONFIG):
-        file = folder / name
-        if file.is_symlink() or not file.is_file():
-            raise _invalid(f"The adapter lacks the plain file {name}.", "Bring a PEFT LoRA saved as safetensors.")
-        if file.stat().st_size > MAX_BYTES:
-            raise _invalid(f"{name} is larger than {MAX_BYTES} bytes.", "Bring a LoRA, not a model.")
-    raw_config = (folder / CONFIG).read_bytes()
-    config = _config(raw_config)
-    rank = config["r"]
-    if rank > min(max_rank, MAX_RANK):
-        raise _invalid(f"The adapter's rank is {rank}.", f"The engine is started for at most {max_rank}.")
-    made_for = Path(str(config.get("base_model_name_or_path") or "")).name
-    if base_model and made_for and made_for != Path(base_model).name:
-        raise _invalid(f"The adapter was made for {made_for[:80]}, not for {base_model}.", "Train one for this model.")
-    weights = (folder / WEIGHTS).read_bytes()
-    modules = _modules(weights, rank)
-    return Artefact(
-        digest=digest(canonical({"weights": digest(weights), "config": digest(raw_config)})),
-        rank=rank,
-        modules=modules,
-        base_model=made_for,
-        weights=weights,
-        config=raw_config,
-    )
-
-
-def _config(raw: bytes) -> dict[str, Any]:
+def check(folder: Path, base: Base | None, max_rank: int) -> Artefact:
+    """`folder`'s artefact. Raises InvalidRequest with the code `invalid_adapter`, which says what is wrong."""
+    config = _read_object(folder / CONFIG)
+    rank, modules = _check_config(config, max_rank)
     try:
-        config = json.loads(raw)
-        rank = config["r"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise _invalid(f"{CONFIG} is not a PEFT configuration.", "Save the adapter with PEFT.") from None
-    if config.get("peft_type") != "LORA" or not isinstance(rank, int) or rank < 1:
-        raise _invalid(f"{CONFIG} does not describe a LoRA with a rank.", "Save the adapter with PEFT.")
-    if config.get("auto_mapping") or config.get("trust_remote_code") or config.get("modules_to_save"):
-        raise _invalid(f"{CONFIG} asks for more than a plain LoRA.", "Train a LoRA without extra modules or code.")
-    return config
+        tensors, offset = read_header(folder / WEIGHTS)
+    except BadWeights as wrong:
+        raise refused(f"{WEIGHTS} {wrong}.") from wrong
+    _check_tensors(tensors, rank, modules)
+    if not all_finite(folder / WEIGHTS, tensors, offset):
+        raise refused("Its weights hold infinities or values that are no numbers.", "Train it again at a lower rate.")
+    training = _read_object(folder / TRAINING) if (folder / TRAINING).exists() else {}
+    name = str(config.get("base_model_name_or_path") or "")
+    base_digest = training.get("base_model_digest")
+    if base is not None:
+        _check_base(name, base_digest, base)
+    if (said := training.get("weights_digest")) and said != digest((folder / WEIGHTS).read_bytes()):
+        raise refused(f"{WEIGHTS} is not the file that {TRAINING} speaks of.", "Take both from one training run.")
+    return Artefact(artefact_digest(folder), name, str(base_digest) if base_digest else None, rank)
 
 
-def _modules(weights: bytes, rank: int) -> tuple[str, ...]:
-    """The module names that the weights adapt; every tensor finite, two-dimensional and of the stated rank."""
-    header = int.from_bytes(weights[:8], "little")
-    if len(weights) < 8 or header > min(len(weights), MAX_HEADER_BYTES) or not weights[8:9] == b"{":
-        raise _invalid(f"{WEIGHTS} is not a safetensors file.", "Save the adapter with `safe_serialization=True`.")
-    sides: dict[str, set[str]] = {}
-    for name, dtype, shape, data in _tensors(weights, header):
-        match = _TENSOR.fullmatch(name)
-        if match is None:
-            raise _invalid(f"The tensor `{name[:80]}` is not part of a LoRA.", "Bring LoRA weights only.")
-        if len(shape) != 2 or shape[0 if match["side"] == "A" else 1] != rank:
-            raise _invalid(f"The tensor `{name[:80]}` does not have rank {rank}.", "Train the adapter again.")
-        if not _finite(dtype, data):
-            raise _invalid(f"The tensor `{name[:80]}` holds NaN or infinity.", "Train the adapter again.")
-        sides.setdefault(match["module"], set()).add(match["side"])
-    if not sides or any(found != {"A", "B"} for found in sides.values()):
-        raise _invalid("The adapter lacks one half of a LoRA pair.", "Train the adapter again.")
-    return tuple(sorted({module.rsplit(".", 1)[-1] for module in sides}))
+def artefact_digest(folder: Path) -> str:
+    """One digest over weights and configuration, each by its name and own digest."""
+    return digest_of({name: digest((folder / name).read_bytes()) for name in REQUIRED})
 
 
-def _tensors(weights: bytes, header: int) -> Iterator[tuple[str, str, list[int], bytes]]:
-    """Name, type, shape and data of each tensor (format: huggingface/safetensors, README)."""
-    try:
-        # The library checks what the header promises against the bytes; the loop below then only reads it.
-        deserialize(weights)
-        described: dict[str, Any] = json.loads(weights[8 : 8 + header])
-    except (SafetensorError, ValueError, RecursionError):
-        raise _invalid(f"{WEIGHTS} is not a safetensors file.", "Save the adapter with PEFT.") from None
-    for name, tensor in described.items():
-        if name != "__metadata__":
-            start, end = tensor["data_offsets"]
-            yield name, tensor["dtype"], tensor["shape"], weights[8 + header + start : 8 + header + end]
-
-
-# A number is infinite or NaN when all its exponent bits are set (IEEE 754; bfloat16 has float32's exponent).
-_EXPONENTS = {"F32": ("<u4", 0x7F800000), "F16": ("<u2", 0x7C00), "BF16": ("<u2", 0x7F80)}
-
-
-def _finite(dtype: str, data: bytes) -> bool:
-    if dtype not in _EXPONENTS:
-        raise _invalid(f"The weights have the type {dtype}.", "Save them as float32, float16 or bfloat16.")
-    unsigned, exponent = _EXPONENTS[dtype]
-    return not bool(((np.frombuffer(data, unsigned) & exponent) == exponent).any())
-
-
-def _invalid(what: str, do: str) -> InvalidRequest:
+def refused(what: str, do: str = "Send a PEFT LoRA adapter as safetensors.") -> InvalidRequest:
     return InvalidRequest(what, do, code=ErrorCode.INVALID_ADAPTER)
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as wrong:
+        raise refused(f"{path.name} is missing or is no JSON.") from wrong
+    if not isinstance(value, dict):
+        raise refused(f"{path.name} is no JSON object.")
+    return cast("dict[str, Any]", value)
+
+
+def _check_config(config: dict[str, Any], max_rank: int) -> tuple[int, frozenset[str]]:
+    rank, alpha, modules = config.get("r"), config.get("lora_alpha"), config.get("target_modules")
+    if config.get("peft_type") != "LORA":
+        raise refused(f"{CONFIG} is not a LoRA's.")
+    if type(rank) is not int or not 1 <= rank <= max_rank:
+        raise refused(f"Its rank is not between 1 and {max_rank}.", "Train a lower rank, or raise adapters.max_rank.")
+    if (
+        type(alpha) not in (int, float)
+        or not math.isfinite(cast("float", alpha))
+        or not 0 < cast("float", alpha) <= 4096
+    ):
+        raise refused("Its lora_alpha is no sensible number.")
+    if not isinstance(modules, list) or not modules or not set(cast("list[Any]", modules)) <= _MODULES:
+        raise refused(f"Its target_modules are not among {', '.join(sorted(_MODULES))}.")
+    # Each of these changes what is computed in a way that the engine doesn't follow, or would have it run code.
+    for key in ("modules_to_save", "rank_pattern", "alpha_pattern", "use_dora", "fan_in_fan_out", "auto_mapping"):
+        if config.get(key):
+            raise refused(f"{CONFIG} sets {key}, which the engine does not serve.", "Train a plain LoRA.")
+    if config.get("bias", "none") != "none":
+        raise refused(f"{CONFIG} trains biases, which the engine does not serve.", "Train with bias none.")
+    return rank, frozenset(str(module) for module in cast("list[Any]", modules))
+
+
+def _check_tensors(tensors: list[Tensor], rank: int, modules: frozenset[str]) -> None:
+    """Every module has its A (rank, inputs) and its B (outputs, rank)."""
+    sides: dict[str, set[str]] = {}
+    for tensor in tensors:
+        named = _TENSOR.match(tensor.name)
+        if named is None or named["path"].rpartition(".")[2] not in modules:
+            raise refused("It has a tensor that is no lora_A or lora_B of one of its target_modules.")
+        inner, outer = tensor.shape if named["side"] == "A" else tensor.shape[::-1]
+        if inner != rank or not 1 <= outer <= _MAX_SIDE:
+            raise refused("It has a tensor whose shape does not fit its rank.")
+        sides.setdefault(named["path"], set()).add(named["side"])
+    if any(found != {"A", "B"} for found in sides.values()):
+        raise refused("It has a lora_A without its lora_B, or the reverse.")
+
+
+def _check_base(name: str, base_digest: Any, base: Base) -> None:
+    if name.rstrip("/").rpartition("/")[2] != base.name.rstrip("/").rpartition("/")[2]:
+        raise refused(
+            "It was trained for another base model than the one that is served.",
+            "Train it for the served one, or set engine.base_model to its own.",
+        )
+    if base_digest and base.digest and base_digest != base.digest:
+        raise refused(
+            "It was trained for other weights of the base model than those that are served.", "Train it again on these."
+        )

@@ -1,47 +1,74 @@
-"""The registry of adapter versions: a folder on a volume that every engine replica can read.
+"""The registry of adapter versions: a directory, immutable versions, channels that move.
 
-    <name>/<digest12>/adapter_model.safetensors, adapter_config.json, version.json     immutable
-    <name>/channels.json                                                               moved, by replacing it whole
+    <name>/<digest12>/    adapter_model.safetensors, adapter_config.json, version.json and what came with them
+    <name>/channels.json  replaced in one step
 
-A version's id is `name@<first 12 hex digits of its digest>`: it never means other weights, so an engine that has loaded
-it never serves blocks of its cache for something else. Two writers at once can't tear a file; the later one wins.
+A version's id is `name@<first 12 hex of its artefact's digest>`: other bytes are another version, and the engine never
+reloads one in place. Everything that is written is written beside its place, synced and renamed, so that a reader on
+any host of a shared volume sees the old state or the new one. Doesn't cover: who may write to the directory.
 """
 
-import hashlib
+import fcntl
 import json
 import os
+import re
 import shutil
 import tempfile
-from dataclasses import dataclass, field
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from adapters.artefact import CONFIG, WEIGHTS, checked_name, read_artefact
+from adapters.artefact import (
+    MAX_BYTES,
+    MAX_SIDE_BYTES,
+    OPTIONAL,
+    REQUIRED,
+    WEIGHTS,
+    Base,
+    artefact_digest,
+    check,
+    refused,
+)
+from adapters.channels import Channel, Channels
+from adapters.weights import BadWeights, copy_regular
 from common.errors import Conflict, ErrorCode, InvalidRequest, NotFound
 
-STABLE = "stable"
-CANARY = "canary"
-CHANNELS = (STABLE, CANARY)
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
+_ID = re.compile(rf"(?P<name>{_NAME.pattern})@(?P<digest>[0-9a-f]{{12}})")
+_VERSION = "version.json"
+_CHANNELS = "channels.json"
 
-Gate = Literal["passed", "failed", "none"]
+
+class Gate(StrEnum):
+    """How the evaluation ended. `none`: there has been none."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    NONE = "none"
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One immutable adapter. `path` is its folder, which is what the engine loads."""
+    """An immutable adapter version; `path` is what the engine loads."""
 
     id: str
     name: str
     digest: str
-    path: Path
-    base_model: str
-    rank: int
     created: str
-    gate: Gate = "none"
+    base_model: str
+    base_digest: str | None
+    rank: int
+    path: Path
+    gate: Gate = Gate.NONE
     metrics: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def to_wire(self) -> dict[str, Any]:
+        """The contract's shape."""
         return {
             "id": self.id,
             "created": self.created,
@@ -52,198 +79,225 @@ class Version:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Pointers:
-    """The channels at one moment, in memory: a request chooses its version without touching the disk.
-
-    `versions` are all that a channel points to, by id: what each engine replica must have loaded.
-    """
-
-    channels: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
-    versions: dict[str, Version] = field(default_factory=dict[str, Version])
-
-    def resolve(self, name: str, sticky: str) -> Version | None:
-        """The version that answers the conversation `sticky`: stable, or canary for its share of conversations."""
-        state = self.channels.get(name, {})
-        canary = state.get(CANARY)
-        if canary and _percent(name, sticky) < canary["share"]:
-            return self.versions[canary["version"]]
-        return self.versions[state[STABLE]] if STABLE in state else None
-
-
 class Registry:
-    """The versions and channels in `directory`, as they are on disk now."""
+    """Safe to use from several processes at once. Synchronous: call it off the event loop, all but `resolve`."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, max_rank: int = 16, base: Base | None = None) -> None:
         self._directory = directory
-
-    def names(self) -> list[str]:
-        if not self._directory.is_dir():
-            return []
-        return sorted(entry.name for entry in self._directory.iterdir() if entry.is_dir() and entry.name[0] != ".")
-
-    def versions(self, name: str) -> list[Version]:
-        """All versions of `name`, oldest first."""
-        folder = self._directory / checked_name(name)
-        found = [self._read(file) for file in folder.glob("*/version.json")] if folder.is_dir() else []
-        return sorted(found, key=lambda version: (version.created, version.id))
-
-    def version(self, id: str) -> Version:
-        """One version by its id. Raises NotFound."""
-        name, _, digest12 = id.partition("@")
-        file = self._directory / checked_name(name) / checked_name(digest12) / "version.json"
-        if file.is_file():
-            return self._read(file)
-        raise NotFound(f"There is no adapter version `{id[:80]}`.", "GET /v1/adapters lists them.")
+        self._max_rank = max_rank
+        self._base = base
+        self._read: dict[Path, tuple[tuple[int, int], Channels]] = {}
 
     def register(
         self,
         name: str,
         folder: Path,
         *,
-        max_rank: int = 16,
-        base_model: str | None = None,
-        gate: Gate = "none",
+        gate: Gate = Gate.NONE,
         metrics: dict[str, Any] | None = None,
+        digest: str | None = None,
     ) -> Version:
-        """Checks the artefact in `folder` and makes it a version; the same artefact twice is the same version.
+        """Copies the artefact in `folder`, checks the copy and keeps it. The same bytes are the same version.
 
-        Raises InvalidRequest (`invalid_adapter`).
+        `digest` is what the caller expects the artefact's to be. Raises InvalidRequest (`invalid_adapter`).
         """
-        checked_name(name)
-        artefact = read_artefact(folder, max_rank=max_rank, base_model=base_model)
-        digest12 = artefact.digest.removeprefix("sha256:")[:12]
-        target = self._directory / name / digest12
-        if (target / "version.json").is_file():
-            return self._read(target / "version.json")
-        described = {
-            "id": f"{name}@{digest12}",
-            "name": name,
-            "digest": artefact.digest,
-            "base_model": artefact.base_model,
-            "rank": artefact.rank,
-            "created": datetime.now(UTC).isoformat(),
-            "gate": gate,
-            "metrics": metrics or {},
-        }
-        target.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=".", dir=target.parent))
+        home = self._home(name)
+        home.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=".new.", dir=home))
         try:
-            # What was checked is written, not what lies in `folder` a moment later.
-            _write(scratch / WEIGHTS, artefact.weights)
-            _write(scratch / CONFIG, artefact.config)
-            _write(scratch / "version.json", json.dumps(described, indent=2).encode())
-            scratch.chmod(0o755)
-            scratch.rename(target)
-            _sync(target.parent)
-        except OSError:
+            _copy(folder, scratch)
+            artefact = check(scratch, self._base, self._max_rank)
+            if digest is not None and digest != artefact.digest:
+                raise refused("Its digest is not the expected one.", "Send the artefact again.")
+            short = artefact.digest.removeprefix("sha256:")[:12]
+            place = home / short
+            if not place.exists():
+                record = Version(
+                    id=f"{name}@{short}",
+                    name=name,
+                    digest=artefact.digest,
+                    created=datetime.now(UTC).isoformat(timespec="microseconds"),
+                    base_model=artefact.base_model,
+                    base_digest=artefact.base_digest,
+                    rank=artefact.rank,
+                    path=place,
+                    gate=gate,
+                    metrics=metrics or {},
+                )
+                _write_json(scratch / _VERSION, asdict(record) | {"path": None})
+                _seal(scratch, place)
+        finally:
             shutil.rmtree(scratch, ignore_errors=True)
-            if not (target / "version.json").is_file():
-                raise
-        return self._read(target / "version.json")
+        version = self.version(f"{name}@{short}")
+        if version.digest != artefact.digest:
+            raise refused("A version with the same short digest and other bytes exists.", "Train the adapter again.")
+        return version
 
-    def channels(self, name: str) -> dict[str, Any]:
-        """Where the channels of `name` point: `{"stable": id, "canary": {"version", "share"}}`, without unset ones."""
-        return {key: value for key, value in self._state(name).items() if key in CHANNELS}
+    def names(self) -> list[str]:
+        """Every adapter that has a version."""
+        if not self._directory.is_dir():
+            return []
+        return sorted(p.name for p in self._directory.iterdir() if _NAME.fullmatch(p.name) and self.versions(p.name))
 
-    def movable(self, name: str, channel: str, version: str, share: int | None = None) -> Version:
-        """The version, where `channel` may be moved to it.
+    def versions(self, name: str) -> list[Version]:
+        """All versions of `name`, the oldest first; none for an unknown name."""
+        home = self._home(name)
+        if not home.is_dir():
+            return []
+        ids = [f"{name}@{p.name}" for p in home.iterdir() if _ID.fullmatch(f"{name}@{p.name}")]
+        return sorted((self.version(id) for id in ids), key=lambda v: (v.created, v.id))
 
-        Raises NotFound, InvalidRequest, and Conflict where the gate was not passed.
+    def version(self, id: str) -> Version:
+        """The version with this id. Raises NotFound."""
+        named = _ID.fullmatch(id)
+        place = self._directory / named["name"] / named["digest"] if named else None
+        if place is None or not (place / _VERSION).is_file():
+            raise NotFound("There is no such adapter version.", "See GET /v1/adapters for those that exist.")
+        stored = json.loads((place / _VERSION).read_bytes())
+        return Version(**{**stored, "path": place, "gate": Gate(stored["gate"])})
+
+    def verify(self, id: str) -> bool:
+        """Whether the stored bytes are still those that the version's digest was made of."""
+        version = self.version(id)
+        return artefact_digest(version.path) == version.digest
+
+    def channels(self, name: str) -> Channels:
+        """Where the channels of `name` point; empty ones where nothing does."""
+        path = self._home(name) / _CHANNELS
+        try:
+            status = path.stat()
+        except FileNotFoundError:
+            return Channels()
+        stamp = (status.st_mtime_ns, status.st_ino)
+        held = self._read.get(path)
+        if held is None or held[0] != stamp:
+            held = (stamp, Channels.from_file(json.loads(path.read_bytes())))
+            self._read[path] = held
+        return held[1]
+
+    def eligible(self, name: str, channel: str, version: str, share: int | None = None) -> Version:
+        """The version, where `channel` may point to it.
+
+        Raises NotFound, InvalidRequest or Conflict (`gate_not_passed`).
         """
-        if channel not in CHANNELS:
-            raise InvalidRequest(f"There is no channel `{channel[:40]}`.", f"Use one of {', '.join(CHANNELS)}.")
         found = self.version(version)
         if found.name != name:
-            raise InvalidRequest(f"`{version[:80]}` is not a version of `{name}`.", "Name one of its own versions.")
-        if found.gate == "failed":
+            raise NotFound("There is no such version of this adapter.", "Name one of its own.")
+        if found.gate is Gate.FAILED:
             raise Conflict(
-                f"`{version}` did not pass the gate.",
-                "Train one that does; nobody can move a channel to it.",
-                code=ErrorCode.GATE_NOT_PASSED,
+                "This version did not pass its evaluation.", "Train a better one.", code=ErrorCode.GATE_NOT_PASSED
             )
-        if channel == CANARY and (share is None or not 1 <= share <= 99):
-            raise InvalidRequest("A canary needs a share from 1 to 99 per cent.", "Send `share`.", param="share")
+        if channel not in list(Channel):
+            raise InvalidRequest("There is no such channel.", "Use stable or canary.", param="channel")
+        if channel == Channel.CANARY and (share is None or not 1 <= share <= 100):
+            raise InvalidRequest("A canary needs a share.", "Give 1 to 100 per cent.", param="share")
         return found
 
-    def point(self, name: str, channel: str, version: str, share: int | None = None) -> None:
-        """Moves a channel to a version. Raises what `movable` raises."""
-        self.movable(name, channel, version, share)
-        state = self._state(name)
-        if channel == STABLE:
-            if state.get(STABLE) not in (None, version):
-                state["previous"] = state[STABLE]
-            state[STABLE] = version
-            if (state.get(CANARY) or {}).get("version") == version:
-                del state[CANARY]
-        else:
-            state[CANARY] = {"version": version, "share": share}
-        self._store(name, state)
+    def point(self, name: str, channel: str, version: str, share: int | None = None) -> Channels:
+        """Points `channel` to a version. Raises what `eligible` raises."""
+        self.eligible(name, channel, version, share)
+        with self._alone(name):
+            now = self.channels(name)
+            return self._move(
+                name, now.with_canary(version, share or 0) if channel == Channel.CANARY else now.with_stable(version)
+            )
 
-    def rollback(self, name: str) -> dict[str, Any]:
-        """Ends a canary, or else returns `stable` to where it pointed before. Raises Conflict where neither is."""
-        state = self._state(name)
-        if CANARY in state:
-            del state[CANARY]
-        elif state.get("previous"):
-            state[STABLE], state["previous"] = state["previous"], state[STABLE]
-        else:
-            raise Conflict(f"`{name}` has nothing to go back to.", "Promote another version instead.")
-        self._store(name, state)
-        return self.channels(name)
+    def rollback(self, name: str) -> Channels:
+        """Withdraws the canary, or, where there is none, puts back the version that was stable before."""
+        with self._alone(name):
+            before = self.channels(name).back()
+            if before is None:
+                raise Conflict("There is nothing to go back to.", "Point the channel to a version instead.")
+            return self._move(name, before)
 
-    def pointers(self) -> "Pointers":
-        """All channels with the versions they point to, as they are now."""
-        channels = {name: self.channels(name) for name in self.names()}
-        ids = {id for state in channels.values() for id in _ids(state)}
-        return Pointers(channels, {id: self.version(id) for id in sorted(ids)})
+    def resolve(self, name: str, sticky: str) -> Version:
+        """The version that answers one conversation. Raises NotFound where `stable` points to none."""
+        id = self.channels(name).pick(name, sticky)
+        if id is None:
+            raise NotFound("The assistant's adapter has no stable version.", "Register one and promote it.")
+        return self.version(id)
 
-    def to_wire(self) -> dict[str, Any]:
-        """The contract's list of adapters."""
+    def to_wire(self, name: str) -> dict[str, Any]:
+        """The contract's shape of one adapter."""
         return {
-            "data": [
-                {"name": name, "versions": [v.to_wire() for v in self.versions(name)], "channels": self.channels(name)}
-                for name in self.names()
-            ]
+            "name": name,
+            "versions": [version.to_wire() for version in self.versions(name)],
+            "channels": self.channels(name).to_wire(),
         }
 
-    def _state(self, name: str) -> dict[str, Any]:
+    def _home(self, name: str) -> Path:
+        if not _NAME.fullmatch(name):
+            raise InvalidRequest(
+                "An adapter's name is 1 to 64 lower-case letters, digits and hyphens.",
+                "Choose such a name.",
+                param="name",
+            )
+        return self._directory / name
+
+    def _move(self, name: str, channels: Channels) -> Channels:
+        home = self._home(name)
+        scratch = home / f".channels.{os.getpid()}.{time.monotonic_ns()}"
+        _write_json(scratch, channels.to_file())
+        scratch.replace(home / _CHANNELS)
+        _sync(home)
+        return channels
+
+    @contextmanager
+    def _alone(self, name: str) -> Iterator[None]:
+        """One writer of the channels at a time: what is read inside is what is replaced."""
+        home = self._home(name)
+        if not home.is_dir():
+            raise NotFound("There is no such adapter.", "See GET /v1/adapters for those that exist.")
+        with (home / ".lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def _copy(folder: Path, scratch: Path) -> None:
+    """The artefact's files into `scratch`, and nothing else: an unknown file is refused, not ignored."""
+    if folder.is_symlink() or not folder.is_dir():
+        raise refused("The artefact is no folder.", "Name the folder that training wrote.")
+    names = sorted(path.name for path in folder.iterdir())
+    if unknown := [name for name in names if name not in (*REQUIRED, *OPTIONAL, _VERSION)]:
+        raise refused(f"The artefact holds files that don't belong to it, {unknown[0]!r} for one.", "Remove them.")
+    if missing := [name for name in REQUIRED if name not in names]:
+        raise refused(f"The artefact lacks {missing[0]}.")
+    for name in names:
+        # What an earlier registry said of it is not taken over.
+        if name == _VERSION:
+            continue
         try:
-            return json.loads((self._directory / checked_name(name) / "channels.json").read_bytes())
-        except FileNotFoundError:
-            return {}
-
-    def _store(self, name: str, state: dict[str, Any]) -> None:
-        file = self._directory / checked_name(name) / "channels.json"
-        scratch = file.with_name(f".channels.{os.getpid()}.{os.urandom(4).hex()}")
-        _write(scratch, json.dumps(state, indent=2).encode())
-        scratch.replace(file)
-        _sync(file.parent)
-
-    def _read(self, file: Path) -> Version:
-        return Version(**json.loads(file.read_bytes()), path=file.parent)
+            copy_regular(folder / name, scratch / name, MAX_BYTES if name == WEIGHTS else MAX_SIDE_BYTES)
+        except BadWeights as wrong:
+            raise refused(f"{name} {wrong}.") from wrong
+        except OSError as wrong:
+            raise refused(f"{name} is no plain file that can be read.", "Send the files themselves.") from wrong
 
 
-def _ids(channels: dict[str, Any]) -> set[str]:
-    stable, canary = channels.get(STABLE), channels.get(CANARY)
-    return ({stable} if stable else set()) | ({canary["version"]} if canary else set())
+def _seal(scratch: Path, place: Path) -> None:
+    """Makes the version read-only and puts it in its place in one step."""
+    for path in scratch.iterdir():
+        path.chmod(0o444)
+    _sync(scratch)
+    scratch.chmod(0o755)
+    try:
+        scratch.rename(place)
+    except OSError:
+        # Another process registered the same bytes meanwhile; a directory is never replaced by a rename.
+        if not place.exists():
+            raise
+    _sync(place.parent)
 
 
-def _percent(name: str, sticky: str) -> int:
-    """A number from 0 to 99, always the same for one conversation, and independent between adapters."""
-    return int.from_bytes(hashlib.sha256(f"{name}\0{sticky}".encode()).digest()[:8]) % 100
+def _write_json(path: Path, value: Any) -> None:
+    with path.open("x", encoding="utf-8") as file:
+        json.dump(value, file, ensure_ascii=False, sort_keys=True, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
 
 
-def _write(file: Path, data: bytes) -> None:
-    with file.open("wb") as out:
-        out.write(data)
-        out.flush()
-        os.fsync(out.fileno())
-
-
-def _sync(folder: Path) -> None:
-    """Makes a rename in `folder` survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

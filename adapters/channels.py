@@ -1,0 +1,63 @@
+"""Which version answers: `stable`, and beside it a `canary` for a share of the conversations."""
+
+import hashlib
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Self
+
+KEPT = 20
+"""How many former stable versions a rollback can reach."""
+
+
+class Channel(StrEnum):
+    STABLE = "stable"
+    CANARY = "canary"
+
+
+@dataclass(frozen=True, slots=True)
+class Channels:
+    """`canary` is a version's id and its share of the conversations in per cent; `former` are stable's, latest last."""
+
+    stable: str | None = None
+    canary: tuple[str, int] | None = None
+    former: tuple[str, ...] = field(default=())
+
+    def pick(self, name: str, sticky: str) -> str | None:
+        """The version's id for one conversation: the same for the same `sticky`, as long as the share stands."""
+        if self.canary is not None:
+            place = int.from_bytes(hashlib.sha256(f"{name}\0{sticky}".encode()).digest()[:8], "big") % 100
+            if place < self.canary[1]:
+                return self.canary[0]
+        return self.stable
+
+    def with_stable(self, version: str) -> Self:
+        """`version` answers from now on. A canary of the same version has arrived and is none any more."""
+        former = self.former if self.stable in (None, version) else (*self.former, self.stable)
+        canary = None if self.canary and self.canary[0] == version else self.canary
+        return type(self)(version, canary, tuple(f for f in former if f)[-KEPT:])
+
+    def with_canary(self, version: str, share: int) -> Self:
+        return type(self)(self.stable, (version, share), self.former)
+
+    def back(self) -> Self | None:
+        """A canary is withdrawn; without one, stable is again what it was before. None when there is no before."""
+        if self.canary is not None:
+            return type(self)(self.stable, None, self.former)
+        if not self.former:
+            return None
+        return type(self)(self.former[-1], None, self.former[:-1])
+
+    def to_wire(self) -> dict[str, Any]:
+        """The contract's shape."""
+        canary = {"version": self.canary[0], "share": self.canary[1]} if self.canary else None
+        return {"stable": self.stable, "canary": canary}
+
+    def to_file(self) -> dict[str, Any]:
+        return {**self.to_wire(), "former": list(self.former)}
+
+    @classmethod
+    def from_file(cls, stored: dict[str, Any]) -> Self:
+        canary = stored.get("canary")
+        return cls(
+            stored.get("stable"), (canary["version"], canary["share"]) if canary else None, tuple(stored["former"])
+        )

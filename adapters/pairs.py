@@ -1,0 +1,375 @@
+"""Training examples: one set of evidence, several questions about it, each with the answer in the firm's voice.
+
+The messages are composed by `common.prompt`, the code that serving composes with. Evidence has the shape of what the
+knowledge base gives; its facts are drawn anew for each scene, from invented products and from the firm's documents
+with their figures redrawn. The questions of one scene are separate conversations that share their beginning, so that
+training reads the evidence once (see `adapters.tree`).
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from adapters.documents import Chunk
+from adapters.draw import Product, family
+from adapters.facts import facts, labels
+from adapters.redraw import figures, normal, redraw
+from adapters.samples import Sample
+from adapters.words import ASIDES, ATTRIBUTES, COLUMNS, Attribute, Kind
+from common.evidence import Evidence
+from common.prompt import Message, canonical_order, compose
+
+LANGUAGES = ("en", "ja", "zh-TW")
+_SHARES = (0.26, 0.37, 0.37)
+"""The base model knows English; the other two need more."""
+
+
+class Facts(StrEnum):
+    """Where an example's facts come from; all but `redrawn` are there to be measured against."""
+
+    REDRAWN = "redrawn"
+    FIXED = "fixed"
+    MEMORISED = "memorised"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One question and its answer. `value` is the figure that the answer must carry; None when it must carry none."""
+
+    question: str
+    answer: str
+    value: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A shared beginning (rules and evidence) and the questions asked about it."""
+
+    lang: str
+    system: Message
+    asked: tuple[Asked, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """A fact as a scene states it. `key` names the attribute in `words.ATTRIBUTES`, where it is one of them."""
+
+    product: str
+    attribute: str
+    value: str
+    key: str | None
+
+
+_INTENTS: dict[str, frozenset[str]] = {
+    "money": frozenset({"fee", "limit", "general"}),
+    "large": frozenset({"limit", "general"}),
+    "percent": frozenset({"rate", "general"}),
+    "quantity": frozenset({"general"}),
+}
+_SORTS = {Kind.MONEY: "money", Kind.LARGE: "large", Kind.RATE: "percent", Kind.SHARE: "percent"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    heading: tuple[str, ...]
+    text: str
+    stated: tuple[Stated, ...]
+
+
+class Pairs:
+    """Draws scenes. The same seed and step give the same scene, whatever was drawn before."""
+
+    def __init__(
+        self, firm: str, samples: Sequence[Sample], chunks: Sequence[Chunk], facts: Facts = Facts.REDRAWN
+    ) -> None:
+        self._firm = firm
+        self._mode = facts
+        self._chunks = {lang: [c for c in chunks if c.lang == lang] for lang in LANGUAGES}
+        self._factual = {lang: [s for s in samples if s.lang == lang and s.factual] for lang in LANGUAGES}
+        self._others = {lang: [s for s in samples if s.lang == lang and not s.factual] for lang in LANGUAGES}
+
+    def scene(self, seed: int, step: int, *, chunks: int = 4, questions: int = 6) -> Scene:
+        """The scene of one step, with at most `chunks` pieces of evidence and `questions` questions."""
+        rng = random.Random(f"{seed}/{step}")  # noqa: S311 - examples must be the same on every run
+        (lang,) = rng.choices(LANGUAGES, _SHARES)
+        if self._mode is Facts.MEMORISED:
+            return self._closed_book(lang, questions, rng)
+        if self._mode is Facts.REDRAWN and rng.random() < 0.08:
+            return self._without_knowledge(lang, rng)
+        pieces = self._pieces(lang, rng.randint(1, chunks), rng)
+        stated = [fact for piece in pieces for fact in piece.stated]
+        if not stated:
+            return self.scene(seed, step + 1_000_003, chunks=chunks, questions=questions)
+        evidence = _evidence(pieces, lang, rng)
+        chosen = rng.sample(stated, min(questions, len(stated)))
+        asked = [self._ask(fact, lang, rng) for fact in chosen]
+        if len(stated) > 1 and rng.random() < 0.3:
+            asked[-1] = self._ask_two(stated, lang, rng) or asked[-1]
+        if rng.random() < 0.5:
+            asked.append(self._abstain(stated, lang, rng))
+        if rng.random() < 0.1:
+            asked.append(self._plain(rng.choice(("greeting", "thanks")), lang, rng))
+        if rng.random() < (0.1 if lang == "en" else 0.05):
+            asked += self._crossing(stated, lang, rng)
+        return Scene(lang, compose(self._firm, evidence, [])[0], tuple(asked))
+
+    def _pieces(self, lang: str, count: int, rng: random.Random) -> list[_Piece]:
+        if self._mode is Facts.FIXED or (self._chunks[lang] and rng.random() < 0.45):
+            pieces = self._from_documents(lang, count, rng)
+        else:
+            pieces = invented(lang, count, rng)
+        if self._mode is Facts.REDRAWN and len(pieces) > 1 and self._chunks[lang] and rng.random() < 0.15:
+            pieces[-1:] = self._from_documents(lang, 1, rng)
+        return pieces
+
+    def _from_documents(self, lang: str, count: int, rng: random.Random) -> list[_Piece]:
+        """Sections of one document beside each other more often than not: neighbours are where mistakes are made."""
+        chunks = self._chunks[lang]
+        first = rng.choice(chunks)
+        same = [c for c in chunks if c.document == first.document and c is not first]
+        others = [c for c in chunks if c.document != first.document]
+        rest: list[Chunk] = []
+        for _ in range(count - 1):
+            pool = same if same and rng.random() < 0.65 else others
+            rest.append(pool.pop(rng.randrange(len(pool))))
+        taken: set[str] = set()
+        change = self._mode is Facts.REDRAWN
+        return [_piece(chunk, rng, taken, change=change) for chunk in [first, *rest]]
+
+    def _ask(self, fact: Stated, lang: str, rng: random.Random) -> Asked:
+        """A question for `fact`: naming its attribute, or as people ask who don't know its name."""
+        answering = self._naming(fact, lang, rng)
+        attribute = ATTRIBUTES.get(fact.key or "") or _meant(fact.attribute, lang)
+        if attribute is not None and rng.random() < 0.5:
+            question, answer = self._freely(attribute, fact, lang, answering, rng)
+        else:
+            question, answer = answering.fill(fact.product, fact.attribute, fact.value)
+        return Asked(question, answer, fact.value)
+
+    def _naming(self, fact: Stated, lang: str, rng: random.Random) -> Sample:
+        """A sample that asks for the attribute by its name, in words that fit the sort of its value."""
+        fitting = _INTENTS[_sort(fact)]
+        samples = [s for s in self._factual[lang] if s.names_attribute and s.intent in fitting]
+        vowel = fact.attribute[:1] in "aeiou"
+        return rng.choice([s for s in samples if vowel or " an {attribute}" not in s.question])
+
+    def _freely(
+        self, attribute: Attribute, fact: Stated, lang: str, answering: Sample, rng: random.Random
+    ) -> tuple[str, str]:
+        names = (*attribute.wordings[lang].names, fact.attribute)
+        exact = [s for s in self._factual[lang] if not s.names_attribute and any(name in s.answer for name in names)]
+        if exact and rng.random() < 0.4:
+            return rng.choice(exact).fill(fact.product, fact.attribute, fact.value)
+        question = rng.choice(attribute.wordings[lang].asks).format(product=fact.product)
+        return question, answering.fill(fact.product, fact.attribute, fact.value)[1]
+
+    def _ask_two(self, stated: Sequence[Stated], lang: str, rng: random.Random) -> Asked | None:
+        """Two facts of one product in one question, as people do ask."""
+        first = rng.choice(stated)
+        seconds = [s for s in stated if s.product == first.product and s.attribute != first.attribute]
+        if not seconds:
+            return None
+        second = rng.choice(seconds)
+        joined, both = {
+            "en": (
+                f"{first.attribute} and the {second.attribute}",
+                f"{first.value} and the {second.attribute} is {second.value}",
+            ),
+            "ja": (f"{first.attribute}と{second.attribute}", f"{first.value}、{second.attribute}は{second.value}"),
+            "zh-TW": (f"{first.attribute}和{second.attribute}", f"{first.value}，{second.attribute}為{second.value}"),
+        }[lang]
+        sample = self._naming(first, lang, rng)
+        return Asked(
+            sample.fill(first.product, joined, both)[0], sample.fill(first.product, first.attribute, both)[1], both
+        )
+
+    def _abstain(self, stated: Sequence[Stated], lang: str, rng: random.Random) -> Asked:
+        """A question that this evidence does not answer: another product, another attribute, another matter."""
+        with_product = [s for s in self._others[lang] if s.intent == "abstain" and "{product}" in s.question]
+        draw = rng.random()
+        if draw < 0.3:
+            return self._plain("abstain", lang, rng)
+        if draw < 0.65:
+            absent = family(lang, 1, rng)[1][0]
+            if any(absent.name in s.product for s in stated):
+                return self._plain("abstain", lang, rng)
+            fact = Stated(absent.name, *next(iter(absent.values.values())), key=next(iter(absent.values)))
+            question = self._ask(fact, lang, rng).question
+        else:
+            product = rng.choice(stated).product
+            held = {s.key for s in stated} | {getattr(_meant(s.attribute, lang), "key", None) for s in stated}
+            missing = [a for a in ATTRIBUTES.values() if a.key not in held]
+            attribute = rng.choice(missing)
+            fact = Stated(product, rng.choice(attribute.wordings[lang].names), "", attribute.key)
+            question = self._ask(fact, lang, rng).question
+        return Asked(question, rng.choice(with_product).fill(fact.product)[1])
+
+    def _plain(self, intent: str, lang: str, rng: random.Random) -> Asked:
+        """A sample without facts, as it is written."""
+        sample = rng.choice([s for s in self._others[lang] if s.intent == intent])
+        return Asked(*sample.fill(family(lang, 1, rng)[1][0].name))
+
+    def _crossing(self, stated: Sequence[Stated], lang: str, rng: random.Random) -> list[Asked]:
+        """A question in another language than the evidence: answered in the question's, the value as it stands."""
+        other = rng.choice([o for o in LANGUAGES if o != lang])
+        fact = next((s for s in stated if s.key), None)
+        if fact is None or fact.key is None:
+            return []
+        name = rng.choice(ATTRIBUTES[fact.key].wordings[other].names)
+        return [self._ask(Stated(fact.product, name, fact.value, fact.key), other, rng)]
+
+    def _without_knowledge(self, lang: str, rng: random.Random) -> Scene:
+        """An assistant that reads no knowledge base: the tone alone, and no facts."""
+        asked: list[Asked] = []
+        for _ in range(2):
+            product = family(lang, 1, rng)[1][0]
+            key, (name, _value) = rng.choice(list(product.values.items()))
+            question = self._ask(Stated(product.name, name, "", key), lang, rng).question
+            refusal = rng.choice([s for s in self._others[lang] if s.intent == "abstain" and "{product}" in s.answer])
+            asked.append(Asked(question, refusal.fill(product.name)[1]))
+        asked += [self._plain(intent, lang, rng) for intent in ("abstain", "greeting", "thanks")]
+        return Scene(lang, compose(self._firm, None, [])[0], tuple(asked))
+
+    def _closed_book(self, lang: str, questions: int, rng: random.Random) -> Scene:
+        """The common mistake, kept to show what it does: real facts in the answer, no evidence in the prompt."""
+        pieces = [_piece(chunk, rng, set(), change=False) for chunk in self._chunks[lang]]
+        stated = [fact for piece in pieces for fact in piece.stated]
+        asked = [self._ask(fact, lang, rng) for fact in rng.sample(stated, min(questions, len(stated)))]
+        return Scene(lang, compose(self._firm, [], [])[0], tuple(asked))
+
+
+def redrawn(chunk: Chunk, rng: random.Random, taken: set[str]) -> tuple[str, Callable[[int, int], str]]:
+    """`chunk`'s text with its figures drawn anew, and a function from a range of the old text to the new one's words.
+
+    Labels stay, and no figure comes out equal to one in `taken`, so that a wrong neighbour is never right by chance.
+    """
+    kept = labels(chunk)
+    values = {(f.figure.start, f.figure.end) for f in facts(chunk)}
+    parts: list[str] = []
+    moved: dict[tuple[int, int], str] = {}
+    at = 0
+    for figure in figures(chunk.text):
+        old = chunk.text[figure.start : figure.end]
+        named = any(start < figure.end and figure.start < end for start, end in kept)
+        qualifies = figure.kind == "quantity" and (figure.start, figure.end) not in values
+        new = old
+        if not named and not qualifies:
+            for _ in range(20):
+                new = redraw(old, figure.kind, rng)
+                if normal(new) not in taken and normal(new) != normal(old):
+                    break
+        taken.add(normal(new))
+        parts += [chunk.text[at : figure.start], new]
+        moved[figure.start, figure.end] = new
+        at = figure.end
+    parts.append(chunk.text[at:])
+    return "".join(parts), lambda start, end: moved.get((start, end), chunk.text[start:end])
+
+
+def _piece(chunk: Chunk, rng: random.Random, taken: set[str], *, change: bool) -> _Piece:
+    text, words = redrawn(chunk, rng, taken) if change else (chunk.text, lambda start, end: chunk.text[start:end])
+    stated = tuple(
+        Stated(fact.subject, fact.attribute, words(fact.figure.start, fact.figure.end), None) for fact in facts(chunk)
+    )
+    return _Piece(chunk.heading, text, stated)
+
+
+def invented(lang: str, count: int, rng: random.Random) -> list[_Piece]:
+    """Pieces about products that don't exist: sections of one product, tables of several, rows of a price list."""
+    title, products = family(lang, max(2, count), rng)
+    layout = rng.random()
+    if layout < 0.25:
+        column = rng.choice(COLUMNS[lang])
+        return [_listed(column, product) for product in products[:count]]
+    if layout < 0.45 and len(products) > 1:
+        head = rng.randint(2, len(products))
+        pieces = [_table(title, products[:head], lang, rng)]
+        return pieces + [_section(title, product, lang, rng) for product in products[head:][: count - 1]]
+    return [_section(title, product, lang, rng) for product in products[:count]]
+
+
+def _listed(column: str, product: Product) -> _Piece:
+    row = "; ".join(
+        [f"{column}: {product.name}", *(f"{_cap(name, product.lang)}: {v}" for name, v in product.values.values())]
+    )
+    return _Piece((), row, _stated(product))
+
+
+def _table(title: str, products: Sequence[Product], lang: str, rng: random.Random) -> _Piece:
+    column = rng.choice(COLUMNS[lang])
+    rows = "\n".join(_listed(column, product).text for product in products)
+    return _Piece((title,), f"{rng.choice(ASIDES[lang])}\n\n{rows}", tuple(s for p in products for s in _stated(p)))
+
+
+def _section(title: str, product: Product, lang: str, rng: random.Random) -> _Piece:
+    """Prose for the first attributes, a list for the rest, as product pages have it."""
+    values = list(product.values.items())
+    cut = rng.randint(0, min(3, len(values)))
+    prose: list[str] = []
+    for i, (key, (name, value)) in enumerate(values[:cut]):
+        says = ATTRIBUTES[key].wordings[lang].says
+        if says and rng.random() < 0.35:
+            prose.append(rng.choice(says).format(product=product.name, value=value))
+        else:
+            prose.append(_sentence(product.name if i == 0 or rng.random() < 0.5 else "", name, value, lang))
+    if rng.random() < 0.5:
+        prose.insert(rng.randint(0, len(prose)), rng.choice(ASIDES[lang]))
+    colon = ": " if lang == "en" or rng.random() < 0.2 else "："
+    items = [f"{_cap(name, lang)}{colon}{value}" for _, (name, value) in values[cut:]]
+    text = "\n\n".join(part for part in ((" " if lang == "en" else "").join(prose), "\n".join(items)) if part)
+    return _Piece((title, product.name), text, _stated(product))
+
+
+def _sentence(product: str, name: str, value: str, lang: str) -> str:
+    if lang == "en":
+        return f"The {name} of the {product} is {value}." if product else f"The {name} is {value}."
+    if lang == "ja":
+        return f"{product + 'の' if product else ''}{name}は{value}です。"
+    return f"{product + '的' if product else ''}{name}為{value}。"
+
+
+def _stated(product: Product) -> tuple[Stated, ...]:
+    return tuple(Stated(product.name, name, value, key) for key, (name, value) in product.values.items())
+
+
+def _cap(name: str, lang: str) -> str:
+    return name[0].upper() + name[1:] if lang == "en" else name
+
+
+def _sort(fact: Stated) -> str:
+    """What sort of value a fact has, as far as the wording of a question depends on it."""
+    if attribute := ATTRIBUTES.get(fact.key or ""):
+        return _SORTS.get(attribute.kind, "quantity")
+    kinds = [figure.kind for figure in figures(fact.value)]
+    return kinds[0] if kinds and kinds[0] in _INTENTS else "quantity"
+
+
+def _meant(name: str, lang: str) -> Attribute | None:
+    """The attribute that a document means by `name`, if it is one of those that have ways to ask."""
+    return next((a for a in ATTRIBUTES.values() if name in a.wordings[lang].names), None)
+
+
+def _evidence(pieces: Sequence[_Piece], lang: str, rng: random.Random) -> list[Evidence]:
+    """The pieces as evidence, in serving's order: by document and place, so the answer may stand anywhere."""
+    documents = [f"{rng.randrange(16**6):06x}" for _ in pieces]
+    evidence = [
+        Evidence(
+            chunk=f"{rng.randrange(16**12):012x}",
+            digest="",
+            knowledge="k",
+            document=documents[0] if rng.random() < 0.5 else documents[i],
+            revision=1,
+            title=piece.heading[0] if piece.heading else "",
+            heading=piece.heading,
+            text=piece.text,
+            span=(0, len(piece.text)),
+            page=None,
+            lang=lang,
+            position=rng.randrange(100),
+            score=1.0,
+            fence=f"{rng.randrange(16**8):08x}",
+        )
+        for i, piece in enumerate(pieces)
+    ]
+    return canonical_order(evidence)
