@@ -11,6 +11,7 @@ import numpy as np
 import openai
 import pytest
 import uvicorn
+from blockbuster import blockbuster_ctx
 from safetensors.numpy import save_file
 
 from adapters import Registry
@@ -138,7 +139,9 @@ async def gateway(tmp_path: Path, settings_of: Any) -> AsyncIterator[Gateway]:
         client = openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0)
         async with client, session(url, key) as http:
             await ready(http)
-            yield Gateway(url, key, engine, knowledge, app.state.services, http, client, version.id)
+            # From here on a blocking call on the event loop fails the test: one request would hold up all others.
+            with blockbuster_ctx(scanned_modules=["serving"]):
+                yield Gateway(url, key, engine, knowledge, app.state.services, http, client, version.id)
         server.should_exit = True
         await serving
 

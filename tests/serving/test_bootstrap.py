@@ -28,7 +28,8 @@ esac
 def load() -> ModuleType:
     """The script as a module: it belongs to no package, since it runs before there is one."""
     spec = importlib.util.spec_from_file_location("bootstrap", ROOT / "deploy" / "bootstrap.py")
-    assert spec and spec.loader
+    assert spec
+    assert spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

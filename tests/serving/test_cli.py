@@ -306,12 +306,12 @@ def test_adapters_are_listed_with_their_channels(told: Run) -> None:
 def test_register_packs_the_adapters_files_and_nothing_else(told: Run, gateway: FakeGateway, tmp_path: Path) -> None:
     folder = tmp_path / "voice"
     folder.mkdir()
-    for name in ("adapter_model.safetensors", "adapter_config.json", "optimizer.pt"):
+    for name in ("adapter_model.safetensors", "adapter_config.json", "training.json", "optimizer.pt"):
         (folder / name).write_text(name)
     assert told("adapter", "register", str(folder), "--json").document["id"] == "voice@ffffffffffff"
     first = gateway.registered
     with tarfile.open(fileobj=io.BytesIO(first)) as tar:
-        assert set(tar.getnames()) == {"adapter_model.safetensors", "adapter_config.json"}
+        assert set(tar.getnames()) == {"adapter_model.safetensors", "adapter_config.json", "training.json"}
     told("adapter", "register", str(folder))
     assert gateway.registered == first
     (folder / "adapter_config.json").unlink()
