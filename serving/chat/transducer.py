@@ -46,10 +46,11 @@ class Conclusion:
     """What the pass found, for the finishing event and the record. `refused` are figures that were not let out."""
 
     verdict: Verdict
-    figures: list[dict[str, Any]]
-    citations: list[tuple[int, Citation]]
     texts: list[str]
-    refused: list[dict[str, Any]]
+    figures: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    citations: list[tuple[int, Citation]] = field(default_factory=list[tuple[int, Citation]])
+    refused: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    tool_calls: list[Any] = field(default_factory=list[Any])
 
 
 class Transducer:
@@ -68,6 +69,15 @@ class Transducer:
     @property
     def stopped(self) -> bool:
         return all(choice.stopped for choice in self.choices)
+
+    def sent(self) -> list[str]:
+        """What the client got of each choice so far."""
+        return [choice.sent for choice in self.choices]
+
+    def finishes(self) -> list[Event] | None:
+        """The finishing event of each choice; None while one is missing."""
+        events = [choice.finish for choice in self.choices if choice.finish is not None]
+        return events if len(events) == len(self.choices) else None
 
     def feed(self, event: Event) -> list[Event]:
         """Takes one event of the engine and gives those that may leave now."""
@@ -165,10 +175,11 @@ class Transducer:
             citations += [(choice.index, citation) for citation in cite(choice.sent, self._evidence, judged)]
         return Conclusion(
             verdict,
+            self.sent(),
             figures_wire,
             citations,
-            [choice.sent for choice in self.choices],
             [one.to_wire() for choice in self.choices for one in choice.refused],
+            [choice.tool_calls for choice in self.choices if choice.tool_calls],
         )
 
 
