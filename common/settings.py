@@ -165,7 +165,7 @@ class Settings(BaseSettings):
     """All settings, frozen. `load()` reads them."""
 
     model_config = SettingsConfigDict(
-        env_prefix="GROUNDTONE_", env_nested_delimiter="__", frozen=True, extra="ignore", env_ignore_empty=True
+        env_prefix="GROUNDTONE_", env_nested_delimiter="__", frozen=True, extra="forbid", env_ignore_empty=True
     )
 
     home: Path = Path(".groundtone")

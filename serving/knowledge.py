@@ -16,6 +16,8 @@ from common.principal import Principal
 from common.settings import KnowledgeService
 
 PASSED_ON = ("content-type", "if-match", "idempotency-key", "x-request-id")
+LONGEST_WAIT = 660.0
+"""Seconds: a document may be asked to wait for up to 600, and a batch answers when it is published."""
 PASSED_BACK = ("content-type", "retry-after", "etag", "location")
 
 
@@ -82,7 +84,7 @@ class Knowledge:
         """Passes one request of the knowledge API on. `path` is quoted already. Raises KnowledgeUnavailable."""
         passed = {name: headers[name] for name in PASSED_ON if name in headers} | _identity(principal)
         url = URL(f"{self._url}{path}{'?' + query if query else ''}", encoded=True)
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=2.0, sock_read=120.0)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=2.0, sock_read=LONGEST_WAIT)
         try:
             async with self._session.request(method, url, data=body, headers=passed, timeout=timeout) as response:
                 yield response

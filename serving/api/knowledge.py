@@ -19,7 +19,6 @@ READ, WRITE = Scope.KNOWLEDGE_READ, Scope.KNOWLEDGE_WRITE
 PASSED: list[tuple[str, str, Scope]] = [
     ("GET", "/v1/knowledge", READ),
     ("POST", "/v1/knowledge/{kb}/documents:batch", WRITE),
-    ("POST", "/v1/knowledge/{kb}/documents:publish", WRITE),
     ("POST", "/v1/knowledge/{kb}:publish", WRITE),
     ("POST", "/v1/knowledge/{kb}/search", READ),
     ("GET", "/v1/knowledge/{kb}/documents", READ),

@@ -11,15 +11,17 @@ from enum import StrEnum
 from typing import Any, Self
 
 import orjson
+from rfc8785 import CanonicalizationError
 from sqlalchemy import Engine, insert, select, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from common.canonical import canonical, digest
 from common.database import open_database
-from common.errors import AuditUnavailable, GroundtoneError, NotFound
+from common.errors import AuditUnavailable, GroundtoneError, InvalidRequest, NotFound
 from common.principal import Principal
 from serving.audit.journal import Journal
 from serving.audit.schema import intents, metadata, outcomes, writers
+from serving.metrics import ANSWERS
 
 log = logging.getLogger("groundtone.audit")
 
@@ -44,7 +46,7 @@ class Entry:
 
     def __init__(self, journal: Journal, receipt: str, intent_digest: str, opened: "asyncio.Future[None]") -> None:
         self.receipt = receipt
-        self.closed = False
+        self.ended: Ended | None = None
         self._journal = journal
         self._intent_digest = intent_digest
         self._opened = opened
@@ -68,7 +70,7 @@ class Entry:
 
     async def close(self, ended: Ended, **facts: Any) -> None:
         """Makes the outcome durable. Raises AuditUnavailable; the outcome is then written as soon as that works."""
-        self.closed = True
+        self.ended = ended
         body = canonical({**self._facts, **facts, "intent": self._intent_digest, "ended": ended})
         row = {
             "receipt": self.receipt,
@@ -84,7 +86,7 @@ class Entry:
 
     async def broken_off(self, ended: Ended, **facts: Any) -> None:
         """Closes an entry whose answer did not come to its end, with the text that had left until then."""
-        if self.closed or (self._opened.done() and self._opened.exception()):
+        if self.ended or (self._opened.done() and self._opened.exception()):
             return
         output = self._output() if self._output else []
         try:
@@ -119,10 +121,17 @@ class Record:
     async def bracket(self, principal: Principal, intent: dict[str, Any]) -> AsyncGenerator[Entry]:
         """Opens an entry; on the way out it is closed, as aborted or failed where nobody else did.
 
+        `intent` names the assistant, under which the outcome is counted.
+
         The intent is written while the first stages run: `Entry.durable` waits for it before anything leaves.
         """
         receipt = _new_receipt()
-        body = canonical({**intent, "receipt": receipt, "principal": principal.to_wire()})
+        try:
+            body = canonical({**intent, "receipt": receipt, "principal": principal.to_wire()})
+        except CanonicalizationError:
+            raise InvalidRequest(
+                "The request holds a number that JSON can't carry exactly.", "Send integers below 2**53 only."
+            ) from None
         row: dict[str, Any] = {
             "receipt": receipt,
             "tenant": principal.tenant,
@@ -144,6 +153,8 @@ class Record:
         except Exception as error:
             await entry.broken_off(Ended.FAILED, code=type(error).__name__)
             raise
+        finally:
+            ANSWERS.labels(intent["assistant"], entry.ended or Ended.FAILED).inc()
 
     async def not_ready(self) -> list[str]:
         """Why nothing can be recorded; empty when all is well."""

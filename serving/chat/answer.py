@@ -26,7 +26,7 @@ from serving.chat.guard import Verdict
 from serving.chat.request import ChatRequest, KnowledgeSwitch
 from serving.chat.transducer import Conclusion, Event, Transducer
 from serving.chat.wire import Finish, Opened, chunk
-from serving.metrics import ANSWERS, FIGURES, FIRST_TOKEN, INTER_TOKEN, SNAPSHOT_HEAD, stage
+from serving.metrics import FIGURES, FIRST_TOKEN, INTER_TOKEN, SNAPSHOT_HEAD, stage
 from serving.services import Services
 
 Steps = AsyncGenerator[Opened | Event | Finish, None]
@@ -115,7 +115,8 @@ async def retrieve(course: Course) -> Findings | None:
             filters=options.filters,
             min_evidence=course.pinned.policy.min_evidence,
         )
-    SNAPSHOT_HEAD.set(findings.snapshot)
+    if options.as_of is None:
+        SNAPSHOT_HEAD.set(findings.snapshot)
     if is_courtesy(asked.question):
         # Nobody looks up a good morning, so what was found for it is neither evidence nor too weak.
         findings = replace(findings, weak=False, evidence=())
@@ -195,6 +196,5 @@ async def close(
 ) -> Finish:
     """Makes the outcome durable, and only then the last thing that leaves."""
     await course.entry.close(ended, **concluded(conclusion, course.pinned, usage))
-    ANSWERS.labels(course.pinned.assistant.name, ended).inc()
     told = summary(ended, course.pinned, course.findings, course.request, course.entry.receipt, conclusion)
     return Finish(finishes, told, usage)

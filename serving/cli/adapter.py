@@ -18,6 +18,8 @@ from serving.cli.output import moment
 app = typer.Typer(name="adapter", help="Train, register and roll out voices.", no_args_is_help=True)
 
 FILES = ("adapter_model.safetensors", "adapter_config.json")
+BESIDE = ("training.json", "evaluation.json", "README.md", "card.md", "loss.png")
+"""What the registry keeps beside them, where it is there."""
 Version = Annotated[str, typer.Argument(metavar="VERSION", help="name@digest, as `adapter ls` shows it.")]
 
 
@@ -100,7 +102,7 @@ def packed(artefact: Path) -> bytes:
         raise Usage(f"`{artefact}` lacks {' and '.join(missing)}. `groundtone adapter train` makes such a folder.")
     buffer = io.BytesIO()
     with gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as zipped, tarfile.open(fileobj=zipped, mode="w") as tar:
-        for name in FILES:
+        for name in (*FILES, *(name for name in BESIDE if (artefact / name).is_file())):
             member = tarfile.TarInfo(name)
             member.size = (artefact / name).stat().st_size
             with (artefact / name).open("rb") as content:
@@ -130,10 +132,10 @@ def _move(cli: Cli, version: str, channel: str, share: int | None) -> None:
 
 @command(app, "rollback")
 def rollback(cli: Cli, name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
-    """Return to the version that was stable before."""
+    """End the canary, or, where there is none, return to the version that was stable before."""
     done = cli.client.post(f"{path('v1', 'adapters', name)}:rollback")
     cli.output.document(done)
-    cli.output.line(f"stable is {(done.get('channels') or done).get('stable') or done.get('version')}")
+    cli.output.line(f"stable is {done['stable']}")
 
 
 @command(app, "train")

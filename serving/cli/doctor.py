@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import typer
 
 from serving.cli.check import Check, State
+from serving.cli.client import Client
 from serving.cli.command import Cli, Exit, command
 
 _MARKS = {State.OK: "ok  ", State.WARN: "warn", State.FAIL: "FAIL"}
@@ -32,12 +33,28 @@ def _checks(cli: Cli) -> Iterator[Check]:
     from serving.cli.machine import machine_checks
     from serving.cli.parts import adapter_checks, gateway_checks, part_checks
 
-    here = cli.on_this_machine
-    running = (cli.home.running() if here else None) or {}
-    if here:
-        yield from machine_checks(cli.settings, cli.home, running=bool(running))
+    if cli.on_this_machine:
+        yield from machine_checks(cli.settings, cli.home, running=cli.home.running() is not None)
     gateway = list(gateway_checks(cli.client))
     yield from gateway
-    yield from part_checks(running)
+    parts = _parts(cli) if cli.on_this_machine else {}
+    yield from part_checks(parts)
     if all(check.state is not State.FAIL for check in gateway if check.name in ("gateway", "key")):
-        yield from adapter_checks(cli.client, running.get("parts", {}).get("engine", {}).get("address"))
+        yield from adapter_checks(cli.client, [Client(url, _engine_key(cli)) for url in parts.get("engine", ())])
+
+
+def _parts(cli: Cli) -> dict[str, list[str]]:
+    """Where the parts behind the gateway are: as they run here, else as the configuration names them."""
+    settings = cli.settings
+    configured = {
+        "engine": list(settings.engine.urls),
+        "vectors": [url for url in (settings.vectors.url,) if url],
+        "knowledge": [url for url in (settings.knowledge.url,) if url],
+    }
+    running = (cli.home.running() or {}).get("parts", {})
+    return configured | {name: [part["address"]] for name, part in running.items() if name in configured}
+
+
+def _engine_key(cli: Cli) -> str | None:
+    file = cli.settings.engine.api_key_file
+    return file.read_text().strip() if file else None

@@ -1,6 +1,6 @@
 """What `groundtone doctor` looks at in a running service: the gateway, what stands behind it, the adapters."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from time import time
 from typing import Any
@@ -54,25 +54,23 @@ def _ready(client: Client) -> Check:
     return ok("ready", "takes questions")
 
 
-def part_checks(running: dict[str, Any]) -> Iterator[Check]:
-    """The processes that the supervisor of this folder started."""
-    for name, part in running.get("parts", {}).items():
-        if name not in HEALTH:
-            continue
-        try:
-            Client(part["address"], None).send("GET", HEALTH[name])
-        except Unreachable:
-            yield fail(
-                name, f"nothing answers at {part['address']}", f"It is restarted by itself; see logs/{name}.log."
-            )
-        except ServiceError as error:
-            yield fail(name, f"answers with status {error.status}", f"See logs/{name}.log.")
-        else:
-            yield ok(name, part["address"])
+def part_checks(addresses: Mapping[str, Sequence[str]]) -> Iterator[Check]:
+    """The processes behind the gateway: each part's name with the addresses it is at."""
+    for name, urls in addresses.items():
+        for url in urls:
+            try:
+                Client(url, None).send("GET", HEALTH[name])
+            except Unreachable:
+                do = f"What `make up` started is restarted by itself; see logs/{name}.log."
+                yield fail(name, f"nothing answers at {url}", do)
+            except ServiceError as error:
+                yield fail(name, f"{url} answers with status {error.status}", f"See logs/{name}.log.")
+            else:
+                yield ok(name, url)
 
 
-def adapter_checks(client: Client, engine: str | None) -> Iterator[Check]:
-    """Whether the engine serves each version that a channel points to."""
+def adapter_checks(client: Client, engines: Sequence[Client]) -> Iterator[Check]:
+    """Whether every engine replica serves each version that a channel points to."""
     try:
         adapters = client.get("/v1/adapters")["data"]
     except ServiceError as error:
@@ -82,18 +80,20 @@ def adapter_checks(client: Client, engine: str | None) -> Iterator[Check]:
     if not wanted:
         yield ok("adapters", "none on a channel")
         return
-    if engine is None:
-        yield ok("adapters", f"{', '.join(wanted)} on a channel; the engine is not on this machine")
-        return
-    try:
-        served = {model["id"] for model in Client(engine, None).get("/v1/models")["data"]}
-    except (Unreachable, ServiceError):
-        return
-    for version in wanted:
-        if version in served:
-            yield ok("adapter", f"{version} is loaded")
-        else:
-            yield fail("adapter", f"{version} is not loaded", "The gateway loads it; see the engine's and its log.")
+    if not engines:
+        yield ok("adapters", f"{', '.join(wanted)} on a channel; the engine can't be asked from here")
+    for engine in engines:
+        try:
+            served = {model["id"] for model in engine.get("/v1/models")["data"]}
+        except (Unreachable, ServiceError):
+            continue  # the engine's own line says it
+        for version in wanted:
+            if version in served:
+                yield ok("adapter", f"{version} is loaded")
+            else:
+                yield fail(
+                    "adapter", f"{version} is not loaded at {engine.url}", "See the gateway's log and the engine's."
+                )
 
 
 def _on_channels(adapter: dict[str, Any]) -> Iterator[str]:

@@ -140,6 +140,8 @@ class Replicas:
                     if replica.problem is None:
                         log.warning("engine %s is out: %s", replica.url, type(error).__name__)
                     replica.problem = "can't be reached" if replica.models else "starting"
+                    for version in replica.verified:
+                        ADAPTER_LOADED.labels(version, replica.url).set(0)
                     replica.verified.clear()
                 except Exception:
                     log.exception("checking engine %s failed", replica.url)

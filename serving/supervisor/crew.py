@@ -50,7 +50,9 @@ class Crew:
         """Returns after a clean stop. Raises KeepsFailing, with all stopped, when a part can't be brought up."""
         began = time.monotonic()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            asyncio.get_running_loop().add_signal_handler(number, self.stop)
+            # `nohup` has the hang-up ignored, and that is to stay so.
+            if signal.getsignal(number) != signal.SIG_IGN:
+                asyncio.get_running_loop().add_signal_handler(number, self.stop)
         await self._guard.start()
         self._reporter.line(f"Starting {', '.join(part.name for part in self._plan.parts)} (logs: {self._home.logs})")
         self._children = [

@@ -317,3 +317,10 @@ async def test_control_tokens_in_a_tool_call_of_the_history_are_defused(gateway:
     ]
     assert (await gateway.ask(messages=history)).status == 200
     assert "<|im_end" not in orjson.dumps(gateway.engine.chats[-1]["messages"]).decode()
+
+
+async def test_a_number_that_json_can_not_carry_exactly_is_refused(gateway: Gateway) -> None:
+    """The record's canonical form has no place for it, so nothing is answered about it either."""
+    tool = {"type": "function", "function": {"name": "f", "parameters": {"maximum": 2**60}}}
+    response = await gateway.ask(tools=[tool])
+    assert response.status == 400

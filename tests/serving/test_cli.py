@@ -5,7 +5,6 @@ import json
 import subprocess
 import sys
 import tarfile
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,9 +72,7 @@ def told(run: Run, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> Run
 def test_help_is_there_before_a_person_looks_up() -> None:
     """Heavy imports stay inside commands: help must not wait for them."""
     code = "import sys; from serving.cli import main; main(['--help']); print(','.join(sys.modules))"
-    started = time.perf_counter()
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert time.perf_counter() - started < 5.0  # a bound against hanging; the imports are the check
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
     assert "knowledge" in ran.stdout
     loaded = set(ran.stdout.splitlines()[-1].split(","))
     assert not loaded & {"pydantic", "aiohttp", "sqlalchemy", "fastapi", "numpy", "chromadb", "rfc8785"}
