@@ -11,7 +11,7 @@ BIN := .venv/bin
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help up test test-full bench lint format lock environments environments-dev clean clean-all
+.PHONY: help up test test-full bench lint format lock prepare environments environments-dev clean clean-all
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -44,8 +44,10 @@ format: environments-dev ## put the code into shape
 lock: ## resolve the locks anew; ARGS=--upgrade takes newer versions
 	$(PYTHON) deploy/locks/compile.py $(ARGS)
 
-environments:
+environments: ## only make the two environments; start nothing
 	@$(PYTHON) deploy/bootstrap.py --engine $(ENGINE)
+
+prepare: environments
 
 environments-dev:
 	@$(PYTHON) deploy/bootstrap.py --dev --engine $(ENGINE)

@@ -110,8 +110,13 @@ def _bundled_gguf() -> Path:
 
 def _convert(source: Path, target: Path) -> None:
     """Dequantises the weights to bfloat16, the engine's type, and writes them with a configuration and tokenizer."""
-    import torch
-    from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
+    # Types are checked in the gateway's environment, which has none of these.
+    import torch  # pyright: ignore[reportMissingImports]
+    from transformers import (  # pyright: ignore[reportMissingImports]
+        AutoModelForCausalLM,
+        LlamaConfig,
+        LlamaForCausalLM,
+    )
 
     read = AutoModelForCausalLM.from_pretrained(str(source.parent), gguf_file=source.name, dtype=torch.float32)
     settings: dict[str, Any] = read.config.to_dict()
@@ -134,9 +139,9 @@ def _write_tokenizer(source: Path, target: Path) -> None:
     transformers' own reading of a GGUF leaves out that this model's tokenizer splits numbers into single digits, and a
     model that sees figures cut in ways it was never trained on copies them badly.
     """
-    from gguf import GGUFReader
+    from gguf import GGUFReader  # pyright: ignore[reportMissingImports]
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerFast  # pyright: ignore[reportMissingImports]
 
     fields = GGUFReader(str(source)).fields
     tokens: list[str] = fields["tokenizer.ggml.tokens"].contents()

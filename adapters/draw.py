@@ -45,10 +45,11 @@ def _name(lang: str, brand: str, tier: str, kind: str) -> str:
 
 def _fresh(attribute: Attribute, lang: str, rng: random.Random, taken: set[str]) -> str:
     """A value that no neighbour has, so that the right one can be told from the wrong ones."""
-    for _ in range(20):
-        drawn = value(attribute, lang, rng)
+    drawn = value(attribute, lang, rng)
+    for _ in range(19):
         if drawn not in taken:
             break
+        drawn = value(attribute, lang, rng)
     taken.add(drawn)
     return drawn
 

@@ -7,18 +7,17 @@ training reads the evidence once (see `adapters.tree`).
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from adapters.documents import Chunk
-from adapters.draw import Product, family
-from adapters.facts import facts, labels
-from adapters.redraw import figures, normal, redraw
+from adapters.draw import family
+from adapters.pieces import Piece, Stated, evidence_of, from_chunk, invented
+from adapters.redraw import figures
 from adapters.samples import Sample
-from adapters.words import ASIDES, ATTRIBUTES, COLUMNS, Attribute, Kind
-from common.evidence import Evidence
-from common.prompt import Message, canonical_order, compose
+from adapters.words import ATTRIBUTES, Attribute, Kind
+from common.prompt import Message, compose
 
 LANGUAGES = ("en", "ja", "zh-TW")
 _SHARES = (0.26, 0.37, 0.37)
@@ -51,16 +50,6 @@ class Scene:
     asked: tuple[Asked, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Stated:
-    """A fact as a scene states it. `key` names the attribute in `words.ATTRIBUTES`, where it is one of them."""
-
-    product: str
-    attribute: str
-    value: str
-    key: str | None
-
-
 _INTENTS: dict[str, frozenset[str]] = {
     "money": frozenset({"fee", "limit", "general"}),
     "large": frozenset({"limit", "general"}),
@@ -68,13 +57,6 @@ _INTENTS: dict[str, frozenset[str]] = {
     "quantity": frozenset({"general"}),
 }
 _SORTS = {Kind.MONEY: "money", Kind.LARGE: "large", Kind.RATE: "percent", Kind.SHARE: "percent"}
-
-
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    heading: tuple[str, ...]
-    text: str
-    stated: tuple[Stated, ...]
 
 
 class Pairs:
@@ -101,7 +83,7 @@ class Pairs:
         stated = [fact for piece in pieces for fact in piece.stated]
         if not stated:
             return self.scene(seed, step + 1_000_003, chunks=chunks, questions=questions)
-        evidence = _evidence(pieces, lang, rng)
+        evidence = evidence_of(pieces, lang, rng)
         chosen = rng.sample(stated, min(questions, len(stated)))
         asked = [self._ask(fact, lang, rng) for fact in chosen]
         if len(stated) > 1 and rng.random() < 0.3:
@@ -114,7 +96,7 @@ class Pairs:
             asked += self._crossing(stated, lang, rng)
         return Scene(lang, compose(self._firm, evidence, [])[0], tuple(asked))
 
-    def _pieces(self, lang: str, count: int, rng: random.Random) -> list[_Piece]:
+    def _pieces(self, lang: str, count: int, rng: random.Random) -> list[Piece]:
         if self._mode is Facts.FIXED or (self._chunks[lang] and rng.random() < 0.45):
             pieces = self._from_documents(lang, count, rng)
         else:
@@ -123,7 +105,7 @@ class Pairs:
             pieces[-1:] = self._from_documents(lang, 1, rng)
         return pieces
 
-    def _from_documents(self, lang: str, count: int, rng: random.Random) -> list[_Piece]:
+    def _from_documents(self, lang: str, count: int, rng: random.Random) -> list[Piece]:
         """Sections of one document beside each other more often than not: neighbours are where mistakes are made."""
         chunks = self._chunks[lang]
         first = rng.choice(chunks)
@@ -135,7 +117,7 @@ class Pairs:
             rest.append(pool.pop(rng.randrange(len(pool))))
         taken: set[str] = set()
         change = self._mode is Facts.REDRAWN
-        return [_piece(chunk, rng, taken, change=change) for chunk in [first, *rest]]
+        return [from_chunk(chunk, rng, taken, change=change) for chunk in [first, *rest]]
 
     def _ask(self, fact: Stated, lang: str, rng: random.Random) -> Asked:
         """A question for `fact`: naming its attribute, or as people ask who don't know its name."""
@@ -233,108 +215,10 @@ class Pairs:
 
     def _closed_book(self, lang: str, questions: int, rng: random.Random) -> Scene:
         """The common mistake, kept to show what it does: real facts in the answer, no evidence in the prompt."""
-        pieces = [_piece(chunk, rng, set(), change=False) for chunk in self._chunks[lang]]
+        pieces = [from_chunk(chunk, rng, set(), change=False) for chunk in self._chunks[lang]]
         stated = [fact for piece in pieces for fact in piece.stated]
         asked = [self._ask(fact, lang, rng) for fact in rng.sample(stated, min(questions, len(stated)))]
         return Scene(lang, compose(self._firm, [], [])[0], tuple(asked))
-
-
-def redrawn(chunk: Chunk, rng: random.Random, taken: set[str]) -> tuple[str, Callable[[int, int], str]]:
-    """`chunk`'s text with its figures drawn anew, and a function from a range of the old text to the new one's words.
-
-    Labels stay, and no figure comes out equal to one in `taken`, so that a wrong neighbour is never right by chance.
-    """
-    kept = labels(chunk)
-    values = {(f.figure.start, f.figure.end) for f in facts(chunk)}
-    parts: list[str] = []
-    moved: dict[tuple[int, int], str] = {}
-    at = 0
-    for figure in figures(chunk.text):
-        old = chunk.text[figure.start : figure.end]
-        named = any(start < figure.end and figure.start < end for start, end in kept)
-        qualifies = figure.kind == "quantity" and (figure.start, figure.end) not in values
-        new = old
-        if not named and not qualifies:
-            for _ in range(20):
-                new = redraw(old, figure.kind, rng)
-                if normal(new) not in taken and normal(new) != normal(old):
-                    break
-        taken.add(normal(new))
-        parts += [chunk.text[at : figure.start], new]
-        moved[figure.start, figure.end] = new
-        at = figure.end
-    parts.append(chunk.text[at:])
-    return "".join(parts), lambda start, end: moved.get((start, end), chunk.text[start:end])
-
-
-def _piece(chunk: Chunk, rng: random.Random, taken: set[str], *, change: bool) -> _Piece:
-    text, words = redrawn(chunk, rng, taken) if change else (chunk.text, lambda start, end: chunk.text[start:end])
-    stated = tuple(
-        Stated(fact.subject, fact.attribute, words(fact.figure.start, fact.figure.end), None) for fact in facts(chunk)
-    )
-    return _Piece(chunk.heading, text, stated)
-
-
-def invented(lang: str, count: int, rng: random.Random) -> list[_Piece]:
-    """Pieces about products that don't exist: sections of one product, tables of several, rows of a price list."""
-    title, products = family(lang, max(2, count), rng)
-    layout = rng.random()
-    if layout < 0.25:
-        column = rng.choice(COLUMNS[lang])
-        return [_listed(column, product) for product in products[:count]]
-    if layout < 0.45 and len(products) > 1:
-        head = rng.randint(2, len(products))
-        pieces = [_table(title, products[:head], lang, rng)]
-        return pieces + [_section(title, product, lang, rng) for product in products[head:][: count - 1]]
-    return [_section(title, product, lang, rng) for product in products[:count]]
-
-
-def _listed(column: str, product: Product) -> _Piece:
-    row = "; ".join(
-        [f"{column}: {product.name}", *(f"{_cap(name, product.lang)}: {v}" for name, v in product.values.values())]
-    )
-    return _Piece((), row, _stated(product))
-
-
-def _table(title: str, products: Sequence[Product], lang: str, rng: random.Random) -> _Piece:
-    column = rng.choice(COLUMNS[lang])
-    rows = "\n".join(_listed(column, product).text for product in products)
-    return _Piece((title,), f"{rng.choice(ASIDES[lang])}\n\n{rows}", tuple(s for p in products for s in _stated(p)))
-
-
-def _section(title: str, product: Product, lang: str, rng: random.Random) -> _Piece:
-    """Prose for the first attributes, a list for the rest, as product pages have it."""
-    values = list(product.values.items())
-    cut = rng.randint(0, min(3, len(values)))
-    prose: list[str] = []
-    for i, (key, (name, value)) in enumerate(values[:cut]):
-        says = ATTRIBUTES[key].wordings[lang].says
-        if says and rng.random() < 0.35:
-            prose.append(rng.choice(says).format(product=product.name, value=value))
-        else:
-            prose.append(_sentence(product.name if i == 0 or rng.random() < 0.5 else "", name, value, lang))
-    if rng.random() < 0.5:
-        prose.insert(rng.randint(0, len(prose)), rng.choice(ASIDES[lang]))
-    colon = ": " if lang == "en" or rng.random() < 0.2 else "："
-    items = [f"{_cap(name, lang)}{colon}{value}" for _, (name, value) in values[cut:]]
-    text = "\n\n".join(part for part in ((" " if lang == "en" else "").join(prose), "\n".join(items)) if part)
-    return _Piece((title, product.name), text, _stated(product))
-
-
-def _sentence(product: str, name: str, value: str, lang: str) -> str:
-    if lang == "en":
-        return f"The {name} of the {product} is {value}." if product else f"The {name} is {value}."
-    if lang == "ja":
-        return f"{product + 'の' if product else ''}{name}は{value}です。"
-    return f"{product + '的' if product else ''}{name}為{value}。"
-
-
-def _stated(product: Product) -> tuple[Stated, ...]:
-    return tuple(Stated(product.name, name, value, key) for key, (name, value) in product.values.items())
-
-
-def _cap(name: str, lang: str) -> str:
-    return name[0].upper() + name[1:] if lang == "en" else name
 
 
 def _sort(fact: Stated) -> str:
@@ -348,28 +232,3 @@ def _sort(fact: Stated) -> str:
 def _meant(name: str, lang: str) -> Attribute | None:
     """The attribute that a document means by `name`, if it is one of those that have ways to ask."""
     return next((a for a in ATTRIBUTES.values() if name in a.wordings[lang].names), None)
-
-
-def _evidence(pieces: Sequence[_Piece], lang: str, rng: random.Random) -> list[Evidence]:
-    """The pieces as evidence, in serving's order: by document and place, so the answer may stand anywhere."""
-    documents = [f"{rng.randrange(16**6):06x}" for _ in pieces]
-    evidence = [
-        Evidence(
-            chunk=f"{rng.randrange(16**12):012x}",
-            digest="",
-            knowledge="k",
-            document=documents[0] if rng.random() < 0.5 else documents[i],
-            revision=1,
-            title=piece.heading[0] if piece.heading else "",
-            heading=piece.heading,
-            text=piece.text,
-            span=(0, len(piece.text)),
-            page=None,
-            lang=lang,
-            position=rng.randrange(100),
-            score=1.0,
-            fence=f"{rng.randrange(16**8):08x}",
-        )
-        for i, piece in enumerate(pieces)
-    ]
-    return canonical_order(evidence)

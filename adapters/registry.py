@@ -15,7 +15,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -154,7 +154,8 @@ class Registry:
         if place is None or not (place / _VERSION).is_file():
             raise NotFound("There is no such adapter version.", "See GET /v1/adapters for those that exist.")
         stored = json.loads((place / _VERSION).read_bytes())
-        return Version(**{**stored, "path": place, "gate": Gate(stored["gate"])})
+        fields: dict[str, Any] = {**stored, "path": place, "gate": Gate(stored["gate"])}
+        return Version(**fields)
 
     def verify(self, id: str) -> bool:
         """Whether the stored bytes are still those that the version's digest was made of."""
@@ -243,7 +244,7 @@ class Registry:
         return channels
 
     @contextmanager
-    def _alone(self, name: str) -> Iterator[None]:
+    def _alone(self, name: str) -> Generator[None]:
         """One writer of the channels at a time: what is read inside is what is replaced."""
         home = self._home(name)
         if not home.is_dir():

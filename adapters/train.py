@@ -19,12 +19,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
+# Types are checked in the gateway's environment, which has none of these.
+import torch  # pyright: ignore[reportMissingImports]
+from peft import LoraConfig, get_peft_model, get_peft_model_state_dict  # pyright: ignore[reportMissingImports]
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from tqdm import tqdm
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer  # pyright: ignore[reportMissingImports]
 
 from adapters.base_model import BaseModel, BaseModelUnavailable, make_ready
 from adapters.curve import draw_curve
@@ -83,7 +84,7 @@ def train(recipe: Recipe, home: Path) -> dict[str, Any]:
     return report
 
 
-def loss_of(model: Any, tree: Tree, device: torch.device) -> torch.Tensor:
+def loss_of(model: Any, tree: Tree, device: Any) -> Any:
     """The weighted mean of the negative log-likelihood of the answers' tokens.
 
     Logits are computed where loss falls only: the vocabulary is a fifth of this small model's arithmetic.
@@ -247,6 +248,7 @@ def _write(run: Run) -> dict[str, Any]:
         for name, weight in get_peft_model_state_dict(run.model).items()
     }
     save_file(weights, str(output / LORA_TENSORS), metadata={"format": "pt"})
+    (output / LORA_TENSORS).chmod(0o644)
     config = run.model.peft_config["default"].to_dict()
     config |= {"base_model_name_or_path": run.base.name, "inference_mode": True, "revision": None}
     _write_json(output / "adapter_config.json", {k: sorted(v) if isinstance(v, set) else v for k, v in config.items()})

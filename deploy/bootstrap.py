@@ -283,7 +283,7 @@ class Bootstrap:
             )
             self._running.add(process)
         try:
-            with environment.log.open("a", encoding="utf-8") as log:
+            with process, environment.log.open("a", encoding="utf-8") as log:
                 log.write(f"$ {' '.join(command)}\n")
                 assert process.stdout
                 for raw in process.stdout:
@@ -294,12 +294,12 @@ class Bootstrap:
                         environment.fetched += 1
                     elif line.startswith("Installing collected packages"):
                         environment.doing = "installing"
-            code = process.wait()
         finally:
             if process.poll() is None:
                 process.terminate()
             with self._lock:
                 self._running.discard(process)
+        code = process.returncode
         if code != 0 and not self.stopping:
             raise Failed(f"{what} (exit code {code})", cause(said), worth_quoting(said), environment.log)
         if code != 0:

@@ -77,6 +77,7 @@ class Catalog:
         self.head = self._access = self._epoch = -1
         self.count = 0
         self._columns: dict[str, NDArray[Any]] = {name: np.empty(0, dtype) for name, dtype in _COLUMNS.items()}
+        self.names: list[str] = []  # chunk ids by row
         self._rows: dict[str, int | tuple[int, ...]] = {}  # by chunk id; more than one where it went and came back
         self.keys: dict[str, int] = {}  # matrix row by digest of the embedded text
         self.placed = np.zeros(0, dtype=np.bool_)  # by matrix row: whether Chroma finds it
@@ -233,6 +234,7 @@ class Catalog:
         for name, values in fresh.items():
             self._columns[name][self.count : end] = values
         for row, interval in enumerate(loaded, self.count):
+            self.names.append(interval.name)
             self._rows[interval.name] = (*earlier, row) if (earlier := self.rows_of(interval.name)) else row
         self.count = end
 

@@ -32,6 +32,11 @@ class Catalogs:
         catalog.catch_up(connection)
         return catalog
 
+    def forget(self, principal: Principal) -> None:
+        """Lets the next question load the tenant's catalog afresh."""
+        with self._lock:
+            self._open.pop(principal.tenant, None)
+
     def mark(self, principal: Principal, keys: Iterable[str], placed: bool) -> None:
         """Notes which vectors Chroma finds by themselves."""
         self.of(principal).mark(keys, placed)

@@ -65,10 +65,10 @@ def open_embedder(chosen: settings.Embedder, known: Collection[str] = ()) -> Emb
 def fingerprint(name: str, probes: Vectors) -> str:
     """`name/dimension/sketch`, for `probes` of shape `(len(PROBES), dimension)`.
 
-    The sketch is some components of each vector in steps of a hundredth. A digest would be shorter, but would change
-    with the last digit of any component, and endpoints are not exact to the last digit.
+    The sketch is some components of each vector in steps of 1/200. A digest would be shorter, but would change with
+    the last digit of any component, and endpoints are not exact to the last digit.
     """
-    steps = np.clip(np.rint(probes[:, :_COMPONENTS] * 200), -127, 127).astype(np.int8)
+    steps = np.clip(np.rint(probes[:, :: max(1, probes.shape[1] // _COMPONENTS)] * 200), -127, 127).astype(np.int8)
     return f"{name}/{probes.shape[1]}/{base64.urlsafe_b64encode(steps.tobytes()).decode()}"
 
 

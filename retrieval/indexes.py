@@ -5,7 +5,8 @@ Chroma, and none is refused while it is away: `repair` adds the rest once it is 
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +29,6 @@ _EMBEDDED_AT_ONCE = 16  # a batch is durable before the next begins
 _PLACED_AT_ONCE = 512
 _PROBES = 16
 
-Progress = Callable[[int, int], None]
-
 
 class Indexes:
     """Embeds, adds and checks. Called by the writer alone; everything it does can be done twice."""
@@ -39,15 +38,18 @@ class Indexes:
     ) -> None:
         self.ledger, self.embedder, self.vectors, self.terms = ledger, embedder, vectors, terms
         self._catalogs = catalogs
-        self.reachable = True
+        self.reachable = True  # as far as was seen: Chroma
+        self.terms_lost = threading.Event()
+        self.progress = (0, 0)  # texts embedded, of how many
 
-    def embed(self, principal: Principal, seqs: Sequence[int], progress: Progress | None = None) -> None:
+    def embed(self, principal: Principal, seqs: Sequence[int]) -> None:
         """Gives each of these chunks a vector in the ledger; a text that has one is not embedded again."""
         fingerprint = self.embedder.fingerprint
         with self.ledger.read() as connection:
             missing = embeddings.missing(connection, principal, fingerprint, seqs)
             texts = chunks.load(connection, principal, sorted(missing.values()))
         todo = sorted(missing.items(), key=lambda item: item[1])
+        self.progress = (0, len(todo))
         for start in range(0, len(todo), _EMBEDDED_AT_ONCE):
             some = todo[start : start + _EMBEDDED_AT_ONCE]
             made = self.embedder.passages([embedded_text_of(texts[seq]) for _, seq in some])
@@ -55,8 +57,19 @@ class Indexes:
                 embeddings.add(
                     connection, principal, fingerprint, {key: v for (key, _), v in zip(some, made, strict=True)}
                 )
-            if progress:
-                progress(start + len(some), len(todo))
+            self.progress = (start + len(some), len(todo))
+            if len(todo) > _EMBEDDED_AT_ONCE:
+                _log.info("%d of %d texts embedded", *self.progress)
+
+    def embed_all(self, principal: Principal) -> None:
+        """Gives every visible chunk a vector of this embedder: there is something to do after another one served."""
+        with self.ledger.read() as connection:
+            seqs = chunks.without_vector(connection, principal, self.embedder.fingerprint)
+        if seqs:
+            _log.info("%d chunks have no vector of this embedder yet", len(seqs))
+            self.embed(principal, seqs)
+            self.place(principal, seqs)
+            self._catalogs.forget(principal)
 
     def place(self, principal: Principal, seqs: Sequence[int]) -> None:
         """Adds the vectors of these chunks to Chroma and notes those that it finds. Without Chroma, does nothing."""
@@ -82,6 +95,7 @@ class Indexes:
 
     def repair_terms(self) -> None:
         """Adds to the lexical index every chunk that was ever visible and that it lacks."""
+        self.terms_lost.clear()
         with self.ledger.read() as connection:
             known = [service(name, "indexes") for name in tenants.names(connection)]
         for principal in known:
@@ -94,14 +108,12 @@ class Indexes:
         fingerprint = self.embedder.fingerprint
         with self.ledger.read() as connection:
             collection = self._pointer(connection, principal)
-            placed = embeddings.placed(connection, principal, fingerprint, collection) if collection else []
+            count = embeddings.count_placed(connection, principal, fingerprint, collection)
         if not collection:
             return
         try:
-            if self.vectors.count(collection) < len(placed) or (thorough and not self._probe(principal, collection)):
-                lost = sorted(set(placed) - self.vectors.present(collection, placed))
-                _log.warning("the vector index lost %d of %d vectors; they are added again", len(lost), len(placed))
-                self._note(principal, lost or placed, None)
+            if self.vectors.count(collection) < count or (thorough and not self._probe(principal, collection)):
+                self._note_lost(principal, collection)
             while True:
                 with self.ledger.read() as connection:
                     wanted = embeddings.unplaced(connection, principal, fingerprint, collection, _PLACED_AT_ONCE)
@@ -137,6 +149,14 @@ class Indexes:
         with self.ledger.write() as connection:
             embeddings.place(connection, principal, self.embedder.fingerprint, keys, collection)
         self._catalogs.mark(principal, keys, collection is not None)
+
+    def _note_lost(self, principal: Principal, collection: str) -> None:
+        """Notes what Chroma has lost; where it lost nothing and yet doesn't find, everything is asked for again."""
+        with self.ledger.read() as connection:
+            placed = embeddings.placed(connection, principal, self.embedder.fingerprint, collection)
+        lost = sorted(set(placed) - self.vectors.present(collection, placed))
+        _log.warning("the vector index lost %d of %d vectors; they are added again", len(lost), len(placed))
+        self._note(principal, lost or placed, None)
 
     def _probe(self, principal: Principal, collection: str) -> bool:
         """Whether a few vectors that Chroma should know are found by themselves."""

@@ -26,7 +26,7 @@ _NO_VECTORS = "http://127.0.0.1:9"  # nobody listens there: every search is exac
 
 
 class Knowledge:
-    """One process's knowledge: ledger, indexes, publisher, search, sources. `close` leaves nothing running."""
+    """One process's knowledge over a migrated ledger. `close` leaves nothing running."""
 
     def __init__(
         self,
@@ -36,7 +36,6 @@ class Knowledge:
         home: Path,
         sources: Sequence[FolderSource] = (),
     ) -> None:
-        ledger.migrate()
         with ledger.write() as connection:
             embeddings.register_embedder(connection, embedder.fingerprint, embedder.dimension)
         self.ledger, self.embedder, self.vectors = ledger, embedder, vectors
@@ -60,8 +59,12 @@ class Knowledge:
         if settings.vectors.url is None:
             _log.warning("no vector index is configured; every search is exact")
         vectors = Vectors(settings.vectors.url or _NO_VECTORS)
-        embedder = open_embedder(settings.embedder)
-        return cls(Ledger(settings.ledger_url), embedder, vectors, settings.home.absolute(), folders)
+        ledger = Ledger(settings.ledger_url)
+        ledger.migrate()
+        with ledger.read() as connection:
+            known = embeddings.fingerprints(connection)
+        embedder = open_embedder(settings.embedder, known)
+        return cls(ledger, embedder, vectors, settings.home.absolute(), folders)
 
     def start(self) -> None:
         self.publisher.start()
@@ -85,10 +88,11 @@ class Knowledge:
             return ["the service is stopping"]
         if not self.publisher.ready.is_set():
             return ["the ledger, the vectors and the terms are being compared"]
+        texts = "{} of {} texts of the next are embedded".format(*self.indexes.progress)
         return [
-            f"source {watch.source.name}: {watch.done} of {watch.total} files are in"
+            f"source {watch.source.name}: {watch.done} of {watch.total} files are in, {texts}"
             for watch in self.sources
-            if not watch.settled.is_set()
+            if self.publisher.writing.is_set() and not watch.settled.is_set()
         ]
 
     def degraded(self) -> list[str]:

@@ -44,7 +44,7 @@ class Lexical:
         self._lock = threading.Lock()
         self._pending: set[str] = set()
         self._writer: Any = None
-        self._bags: OrderedDict[str, Bag] = OrderedDict()
+        self._bags: OrderedDict[tuple[str, str], Bag] = OrderedDict()  # by scope and chunk
         try:
             self._index = self._open()
         except Exception:
@@ -162,16 +162,17 @@ class Lexical:
         )
 
     def _known(self, scopes: list[str], chunks: Collection[str]) -> dict[str, Bag]:
-        """The bags of `chunks`, those that were used before from memory."""
+        """The bags of `chunks` within `scopes`; those that were used before come from memory."""
         from tantivy import Occur, Query
 
-        if missing := [chunk for chunk in chunks if chunk not in self._bags]:
+        known = {
+            chunk: bag for scope in scopes for chunk in chunks if (bag := self._bags.get((scope, chunk))) is not None
+        }
+        if missing := [chunk for chunk in chunks if chunk not in known]:
             ids = Query.const_score_query(Query.term_set_query(self._index.schema, "chunk", missing), 0.0)
             query = Query.boolean_query([(Occur.Must, self._within(scopes)), (Occur.Must, ids)])
-            fetched = self._fetch(self._index.searcher(), query, len(missing))
-        else:
-            fetched = {}
-        return {chunk: bag for chunk in chunks if (bag := fetched.get(chunk) or self._bags.get(chunk)) is not None}
+            known |= self._fetch(self._index.searcher(), query, len(missing))
+        return known
 
     def _within(self, scopes: list[str]) -> Any:
         from tantivy import Query
@@ -179,17 +180,17 @@ class Lexical:
         return Query.const_score_query(Query.term_set_query(self._index.schema, "scope", scopes), 0.0)
 
     def _fetch(self, searcher: Any, query: Any, limit: int) -> dict[str, Bag]:
-        bags: dict[str, Bag] = {}
+        bags: dict[tuple[str, str], Bag] = {}
         for _, address in searcher.search(query, limit, count=False).hits:
             document = searcher.doc(address)
-            chunk = document["chunk"][0]
-            bag = self._bags.get(chunk)
-            bags[chunk] = bag if bag is not None else bag_of(document["terms"][0].split(" "))
+            key = document["scope"][0], document["chunk"][0]
+            bag = self._bags.get(key)
+            bags[key] = bag if bag is not None else bag_of(document["terms"][0].split())
         with self._lock:
             self._bags.update(bags)
             while len(self._bags) > _REMEMBERED:
                 self._bags.popitem(last=False)
-        return bags
+        return {chunk: bag for (_, chunk), bag in bags.items()}
 
     def _writing(self) -> Any:
         if self._writer is None:
@@ -224,7 +225,7 @@ class Lexical:
         self._directory.mkdir(parents=True, exist_ok=True)
         builder = tantivy.SchemaBuilder()
         builder.add_text_field("chunk", stored=True, tokenizer_name="raw", index_option="basic")
-        builder.add_text_field("scope", tokenizer_name="raw", index_option="basic")
+        builder.add_text_field("scope", stored=True, tokenizer_name="raw", index_option="basic")
         builder.add_text_field("terms", stored=True, tokenizer_name="words", index_option="freq")
         index = tantivy.Index(builder.build(), path=str(self._directory))
         index.register_tokenizer("words", tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).build())

@@ -10,6 +10,7 @@ Changes that wait together are published together, in one transaction, each as a
 cost about one. Bulk work (a folder's first sync) goes in small groups and lets others pass.
 """
 
+import contextlib
 import itertools
 import logging
 import queue
@@ -85,7 +86,8 @@ class Publisher:
         self._queue: queue.PriorityQueue[tuple[int, int, Push | Task | None]] = queue.PriorityQueue()
         self._order = itertools.count()
         self._stop = threading.Event()
-        self.ready = threading.Event()
+        self.ready = threading.Event()  # it is known who writes
+        self.writing = threading.Event()  # it is this process, and its indexes agree with the ledger
         self._terms = ThreadPoolExecutor(1, "terms")
         self._threads = [
             threading.Thread(target=self._work, name="publisher"),
@@ -102,13 +104,18 @@ class Publisher:
         self._queue.put((-1, 0, None))
         for thread in self._threads:
             thread.join()
-        while not self._queue.empty():
-            if (job := self._queue.get_nowait()[2]) is not None:
-                job.future.set_exception(Draining("The service is stopping.", "Send the change again in a moment."))
+        self._refuse(Draining("The service is stopping.", "Send the change again in a moment."))
         self._terms.shutdown()
         if self._token is not None:
             with self._ledger.write() as connection:
                 leases.release(connection, self._token)
+
+    def _refuse(self, error: GroundtoneError) -> None:
+        """Tells everybody who waits that it won't be."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                if (job := self._queue.get_nowait()[2]) is not None:
+                    job.future.set_exception(error)
 
     def push(self, push: Push, *, bulk: bool = False) -> Future[Published]:
         """Publishes changes; the future is done once a question finds them. `bulk` lets others pass."""
@@ -172,36 +179,47 @@ class Publisher:
     def _submit(self, job: Push | Task, priority: int) -> None:
         if self._stop.is_set():
             raise Draining("The service is stopping.", "Send the change again in a moment.")
-        if self._token is None and self.ready.is_set():
+        if self.ready.is_set() and not self.writing.is_set():
             raise KnowledgeUnavailable("This process is not the writer.", "Send the request again in a moment.")
+        job.future.set_running_or_notify_cancel()  # whoever waits for it may go, and can't take it back
         self._queue.put((priority, next(self._order), job))
 
     def _work(self) -> None:
         while not self._stop.is_set():
-            if self._token is None and not self._take_over():
+            try:
+                if not self.writing.is_set():
+                    self._take_over()
+                    self.ready.set()
+                if self.writing.is_set():
+                    self._next()
+                else:
+                    self._refuse(KnowledgeUnavailable("This process is not the writer.", "Send it again in a moment."))
+                    self._stop.wait(1.0)
+            except Exception:
+                _log.exception("the publisher failed; it goes on in a moment")
                 self._stop.wait(1.0)
-                continue
-            self.ready.set()
-            priority, _, job = self._queue.get()
-            if isinstance(job, Task):
-                _settle(job.future, job.run)
-            elif job is not None:
-                self._publish_group(self._group(job, priority))
 
-    def _take_over(self) -> bool:
-        """Takes the lease, then finishes what the writer before left staged."""
+    def _next(self) -> None:
+        priority, _, job = self._queue.get()
+        if isinstance(job, Task):
+            _settle(job.future, job.run)
+        elif job is not None:
+            self._publish_group(self._group(job, priority))
+
+    def _take_over(self) -> None:
+        """Takes the lease if it is free, finishes what the writer before left staged, and compares the indexes."""
         with self._ledger.write() as connection:
-            token = leases.acquire(connection, self._holder)
-            if token is None:
-                return False
-            self._token = token
+            self._token = leases.acquire(connection, self._holder)
+            if self._token is None:
+                return
             operations.fail_running(connection)
             every = [service(name, "writer") for name in tenants.names(connection)]
         self._indexes.repair_terms()
         for principal in every:
             self._finish(principal)
+            self._indexes.embed_all(principal)
             self._indexes.repair_vectors(principal, thorough=True)
-        return True
+        self.writing.set()
 
     def _finish(self, principal: Principal) -> None:
         with self._ledger.read() as connection:
@@ -295,11 +313,12 @@ class Publisher:
         terms.result()
 
     def _fence(self, connection: Any) -> None:
-        assert self._token is not None
+        if self._token is None:
+            raise KnowledgeUnavailable("This process is not the writer.", "Send the request again in a moment.")
         try:
             leases.hold(connection, self._token)
         except KnowledgeUnavailable:
-            self._token = None
+            self.writing.clear()
             raise
 
     def _keep(self) -> None:
@@ -312,10 +331,14 @@ class Publisher:
                 with self._ledger.write() as connection:
                     leases.hold(connection, token)
                     every = [service(name, "writer") for name in tenants.names(connection)]
-                for principal in every if self.ready.is_set() else ():
+                if not self.writing.is_set():
+                    continue
+                if self._indexes.terms_lost.is_set():
+                    self._indexes.repair_terms()
+                for principal in every:
                     self._indexes.repair_vectors(principal)
             except KnowledgeUnavailable:
-                self._token = None
+                self.writing.clear()
             except Exception:
                 _log.exception("the round of repairs failed; it is tried again")
 

@@ -25,6 +25,7 @@ from retrieval.catalogs import Catalogs
 from retrieval.fuse import BEST, WEAK_BELOW, confidence, fuse
 from retrieval.indexes import Indexes, embedded_text_of
 from retrieval.ledger import bases, chunks, embeddings, snapshots, tenants
+from retrieval.lexical import EXACT_UP_TO as EXACT_UP_TO_TERMS
 from retrieval.lexical import IndexLost
 from retrieval.vectors import VectorsUnavailable
 
@@ -114,13 +115,16 @@ class Search:
     def _terms(
         self, catalog: Catalog, principal: Principal, knowledge: Sequence[str], question: str, allowed: Mask
     ) -> dict[int, float]:
-        """The allowed rows with the best terms. Asks for more as long as too few of those found are allowed."""
+        """The allowed rows with the best terms: of few rows exactly, of many among all that the index finds."""
+        rows = np.flatnonzero(allowed)
+        only = [catalog.names[row] for row in rows] if len(rows) <= EXACT_UP_TO_TERMS else None
         limit = 2 * BEST
         while True:
             try:
-                found = self._indexes.terms.search(principal.tenant, knowledge, question, limit)
+                found = self._indexes.terms.search(principal.tenant, knowledge, question, limit, only)
             except IndexLost:
                 _log.warning("the lexical index was lost; questions are answered by vectors until it is built again")
+                self._indexes.terms_lost.set()
                 return {}
             by_row = {
                 row: score

@@ -14,6 +14,7 @@ _END = re.compile(
     r"|\n+"
 )
 _CLAUSE = re.compile(r"[、，,；;：:]+|\s+")
+_GOES_ON = re.compile(r"[」』”’）)][\u3041-\u30fc\u4e00-\u9fff]")  # 「はい。」と言う
 _OPENERS = re.compile(r"[「『（(]")
 _CLOSERS = re.compile(r"[」』）)]")
 
@@ -24,7 +25,8 @@ def sentences(text: str) -> list[str]:
     for end in _END.finditer(text):
         start = cuts[-1] if cuts else 0
         within = text[start : end.end()]
-        if len(_OPENERS.findall(within)) > len(_CLOSERS.findall(within)) and len(within) < 200:
+        inside = len(_OPENERS.findall(within)) > len(_CLOSERS.findall(within)) and len(within) < 200
+        if inside or _GOES_ON.match(text, end.end() - 1):
             continue
         cuts.append(end.end() + len(_leading_space(text, end.end())))
     return _parts(text, cuts)

@@ -79,9 +79,11 @@ async def settle(
     service: Knowledge, principal: Principal, future: Future[T], wait: float, result: Callable[[T], dict[str, Any]]
 ) -> dict[str, Any] | str:
     """The result of a writer's job, or the id of an operation where it takes longer than `wait` seconds."""
-    done, _ = await asyncio.wait([asyncio.wrap_future(future)], timeout=min(max(wait, 0.0), LONGEST_WAIT))
+    waiting = asyncio.wrap_future(future)
+    done, _ = await asyncio.wait([waiting], timeout=min(max(wait, 0.0), LONGEST_WAIT))
     if done:
-        return result(future.result())
+        return result(waiting.result())
+    waiting.cancel()
 
     def begin() -> str:
         with service.ledger.write() as connection:

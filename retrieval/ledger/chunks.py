@@ -52,6 +52,22 @@ def load(connection: Connection, principal: Principal, seqs: Sequence[int]) -> d
     return found
 
 
+def without_vector(connection: Connection, principal: Principal, fingerprint: str) -> list[int]:
+    """The chunks that are visible now and have no vector of this embedder."""
+    vector_of = and_(
+        embeddings.c.tenant == chunks.c.tenant,
+        embeddings.c.digest == chunks.c.embedded,
+        embeddings.c.fingerprint == fingerprint,
+    )
+    query = (
+        select(chunks.c.seq)
+        .join(visibility, visibility.c.chunk == chunks.c.seq)
+        .outerjoin(embeddings, vector_of)
+        .where(chunks.c.tenant == principal.tenant, visibility.c.last.is_(None), embeddings.c.seq.is_(None))
+    )
+    return list(connection.execute(query.order_by(chunks.c.seq)).scalars())
+
+
 def names(connection: Connection, principal: Principal, seqs: Sequence[int]) -> dict[str, int]:
     """The ids of the chunks with these numbers."""
     found: dict[str, int] = {}

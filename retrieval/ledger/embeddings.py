@@ -46,11 +46,13 @@ def unplaced(
 ) -> dict[str, Vector]:
     """Up to `limit` vectors that `collection` is not known to find by themselves, newest first: the exact tail."""
     mine = (embeddings.c.tenant == principal.tenant) & (embeddings.c.fingerprint == fingerprint)
-    query = select(embeddings.c.digest, embeddings.c.vector).where(
-        mine, func.coalesce(embeddings.c.collection, "") != collection
-    )
-    rows = connection.execute(query.order_by(embeddings.c.seq.desc()).limit(limit))
-    return {row.digest: decode(row.vector) for row in rows}
+    where = embeddings.c.collection
+    found: dict[str, Vector] = {}
+    for elsewhere in (where.is_(None), where < collection, where > collection):  # each of them a range of the index
+        query = select(embeddings.c.digest, embeddings.c.vector).where(mine, elsewhere)
+        rows = connection.execute(query.order_by(embeddings.c.seq.desc()).limit(limit - len(found)))
+        found |= {row.digest: decode(row.vector) for row in rows}
+    return found
 
 
 def unplaced_of(
@@ -77,6 +79,13 @@ def place(
     for some in batches(digests):
         mine = (embeddings.c.tenant == principal.tenant) & (embeddings.c.fingerprint == fingerprint)
         connection.execute(update(embeddings).where(mine, embeddings.c.digest.in_(some)).values(collection=collection))
+
+
+def count_placed(connection: Connection, principal: Principal, fingerprint: str, collection: str) -> int:
+    """How many vectors `collection` is known to hold."""
+    mine = (embeddings.c.tenant == principal.tenant) & (embeddings.c.fingerprint == fingerprint)
+    query = select(func.count()).select_from(embeddings).where(mine, embeddings.c.collection == collection)
+    return connection.execute(query).scalar_one()
 
 
 def placed(connection: Connection, principal: Principal, fingerprint: str, collection: str) -> list[str]:
@@ -130,6 +139,12 @@ def register_embedder(connection: Connection, fingerprint: str, dimension: int) 
     row = {"fingerprint": fingerprint, "dimension": dimension, "current": True, "created": time.time()}
     insert_missing(connection, embedders, [row])
     connection.execute(update(embedders).where(embedders.c.fingerprint == fingerprint).values(current=True))
+
+
+def fingerprints(connection: Connection) -> list[str]:
+    """The embedders that ever served this ledger, the current one first."""
+    query = select(embedders.c.fingerprint).order_by(embedders.c.current.desc(), embedders.c.created.desc())
+    return list(connection.execute(query).scalars())
 
 
 def encode(vector: Vector) -> bytes:

@@ -114,9 +114,9 @@ class FolderWatch:
             self._stop.wait(1.0)
 
     def _work(self) -> None:
-        while not self._stop.is_set() and not self._publisher.ready.wait(0.5):
-            pass
         while not self._stop.is_set():
+            if not self._publisher.writing.wait(0.5):
+                continue  # another process writes
             try:
                 self._step()
             except Exception as error:

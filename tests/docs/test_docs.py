@@ -42,7 +42,6 @@ DOCS = ROOT / "docs"
 PAGES = [*sorted(DOCS.rglob("*.md")), *(ROOT / name for name in ("README.md", "CHANGELOG.md")),
          *sorted((ROOT / "examples").rglob("*.md"))]  # fmt: skip
 PAGES = [page for page in PAGES if page.is_file()]
-"""Passed on to the knowledge service, which has no such path: `POST /v1/knowledge/{kb}:publish` is the one."""
 
 FENCE = re.compile(r"^( *)```(\w*)[^\n]*\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^(#+) (.+)$", re.MULTILINE)

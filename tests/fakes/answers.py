@@ -16,8 +16,11 @@ _WORD = re.compile(r"[^\W_\u3040-\u30ff\u3400-\u9fff]+")
 _CJK_RUN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]+")
 _TOKEN = re.compile(r" ?[^\W\d_\u3040-\u30ff\u3400-\u9fff]+| ?\d|[ \t]+|.", re.DOTALL)
 _SENTENCE_END = re.compile(r"\n|(?<=。)|(?<=[a-z]\.) (?=[A-Z])")
-_COMMON = set(
-    "a an and are at be by can do does for from how i if in is it me my of on or the to what when which with".split()
+_COMMON = frozenset(
+    re.findall(
+        r"\w+",
+        "a an and are at be by can do does for from how i if in is it me my of on or the to what when which with",
+    )
 )
 
 COURTESY = {

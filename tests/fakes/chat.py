@@ -79,6 +79,13 @@ class Completion:
     def _usage(self, completion: int) -> dict[str, int]:
         return wire.usage(self._prompt, completion)
 
+    def _usage_so_far(self, completion: int) -> dict[str, int | None] | None:
+        """What a chunk carries with `continuous_usage_stats`."""
+        options = self._body.get("stream_options") or {}
+        if not (options.get("include_usage") and options.get("continuous_usage_stats")):
+            return None
+        return {**self._usage(completion), "completion_tokens_details": None}
+
     @property
     def _produced(self) -> int:
         return (len(self._plan.tokens) + self._plan.ends_by_itself) * self._n
@@ -113,7 +120,9 @@ class Completion:
         if planned.call is not None:
             function = {"name": planned.call, "arguments": planned.text}
             call = {"id": planned.call_id, "type": "function", "function": function}
-            message = {"content": None, "tool_calls": [call]}
+            # vLLM's parser leaves no content for a call that the model chose, and an empty one for a demanded call.
+            demanded = self._body.get("tool_choice") not in (None, "auto")
+            message = {"content": "" if demanded else None, "tool_calls": [call]}
         ending = [wire.END_OF_TURN] if planned.ends_by_itself else []
         logprobs = self._logprobs([*planned.tokens, *ending])
         reason, stop = planned.finish_reason, planned.stop_reason
@@ -123,21 +132,20 @@ class Completion:
         planned, engine = self._plan, self._engine
         options = self._body.get("stream_options") or {}
         counted = bool(options.get("include_usage"))
-        continuous = counted and bool(options.get("continuous_usage_stats"))
         chunks = wire.Chunks(self._named)
         send = self._drip if engine.fault is Fault.DRIP else self._connection.chunk
         last = len(planned.tokens) - (0 if planned.ends_by_itself or planned.stop_reason else 1)
         await self._connection.start_stream()
         await engine.pace(self._started, 0)
         for index in range(self._n):
-            await send(chunks.role(index, self._usage(0) if continuous else None))
+            await send(chunks.role(index, self._usage_so_far(0)))
         for produced in range(last + 1):
             if produced:
                 await engine.pace(self._started, produced)
             await self._strike(produced, last)
             token = planned.tokens[produced] if produced < len(planned.tokens) else ""
             delta, logprobs = self._delta(produced, token), self._logprobs([token or wire.END_OF_TURN])
-            usage = self._usage(produced + 1) if continuous else None
+            usage = self._usage_so_far(produced + 1)
             for index in range(self._n):
                 if produced < last:
                     await send(chunks.delta(index, delta, logprobs, usage))

@@ -8,8 +8,8 @@
 
     python -m tests.fakes.engine --port 8000 --fault drip
 
-Without an order it answers with the source sentence that the question is about (`answers.py`), so a changed fact changes
-the answer. Faults strike chat completions only, but `refuse`, which closes the port as a dead process does.
+Without an order it answers with the source sentence that the question is about (`answers.py`), so a changed fact
+changes the answer. Faults strike chat completions only, but `refuse`, which closes the port as a dead process does.
 """
 
 import argparse

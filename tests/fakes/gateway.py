@@ -98,7 +98,7 @@ class FakeGateway(Server):
         self.answer = ANSWER
         self.error_in_stream = False
         self.slow_operations = False
-        self.channels: dict[str, Any] = {"stable": VERSION}
+        self.channels: dict[str, Any] = {"stable": VERSION, "canary": None}
         self.registered: bytes = b""
         self.receipts = [_receipt(f"r_{number}") for number in range(3)]
         base = "/v1/knowledge/(?P<kb>[^/:]+)"
@@ -125,7 +125,7 @@ class FakeGateway(Server):
                 ("GET", "/v1/adapters", self._adapters),
                 ("POST", "/v1/adapters/(?P<name>[^/]+)/versions", self._register),
                 ("PUT", "/v1/adapters/(?P<name>[^/]+)/channels/(?P<channel>.+)", self._move),
-                ("POST", "/v1/adapters/(?P<name>[^/:]+):rollback", _always(200, {"channels": self.channels})),
+                ("POST", "/v1/adapters/(?P<name>[^/:]+):rollback", _always(200, self.channels)),
                 ("GET", "/v1/receipts", self._receipts),
                 ("GET", "/v1/receipts/(?P<id>.+)", self._receipt),
                 ("POST", "/v1/keys", self._new_key),
@@ -261,7 +261,7 @@ class FakeGateway(Server):
     def _move(self, call: Call) -> Reply:
         moved = call.json
         self.channels[call.names["channel"]] = moved if "share" in moved else moved["version"]
-        return 200, {"channels": self.channels}
+        return 200, self.channels
 
     def _receipts(self, call: Call) -> Reply:
         start = int(call.query.get("cursor", 0))

@@ -215,7 +215,7 @@ class Server:
         self._change.set()
         self._change = asyncio.Event()
 
-    async def until(self, condition: Callable[[Self], bool], seconds: float = 10.0) -> None:
+    async def until(self, condition: Callable[[Self], bool], seconds: float = 30.0) -> None:
         """Waits until `condition` holds, without polling. Raises TimeoutError."""
         async with asyncio.timeout(seconds):
             while not condition(self):

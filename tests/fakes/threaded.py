@@ -31,9 +31,9 @@ def in_thread(server: S) -> Generator[S]:
 
     thread = threading.Thread(target=run, name=type(server).__name__)
     thread.start()
-    started.wait(10)
+    assert started.wait(60), "the server did not start"
     try:
         yield server
     finally:
         loop.call_soon_threadsafe(end.set)
-        thread.join(10)
+        thread.join(60)

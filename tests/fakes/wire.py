@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -12,6 +12,7 @@ from tests.fakes.generation import Plan
 
 FINGERPRINT = "vllm-0.32.0-fake"
 END_OF_TURN = "<|im_end|>"
+Usage = Mapping[str, int | None]
 DONE = b"data: [DONE]\n\n"
 
 
@@ -74,13 +75,11 @@ class Chunks:
         head = {"id": self.id, "object": "chat.completion.chunk", "created": self.created, "model": model}
         self._head = b"data: " + orjson.dumps(head)[:-1] + b',"choices":['
 
-    def role(self, index: int, usage: dict[str, int] | None) -> bytes:
+    def role(self, index: int, usage: Usage | None) -> bytes:
         choice = b'{"index":%d,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}'
         return self._event(choice % index, usage, b',"prompt_token_ids":null,"prompt_text":null')
 
-    def delta(
-        self, index: int, delta: dict[str, Any], logprobs: dict[str, Any] | None, usage: dict[str, int] | None
-    ) -> bytes:
+    def delta(self, index: int, delta: dict[str, Any], logprobs: dict[str, Any] | None, usage: Usage | None) -> bytes:
         choice = b'{"index":%d,"delta":%b,"logprobs":%b,"finish_reason":null,"token_ids":null}'
         return self._event(choice % (index, orjson.dumps(delta), orjson.dumps(logprobs)), usage)
 
@@ -90,7 +89,7 @@ class Chunks:
         delta: dict[str, Any],
         logprobs: dict[str, Any] | None,
         planned: Plan,
-        usage: dict[str, int] | None,
+        usage: Usage | None,
         *,
         fingerprint: bool,
     ) -> bytes:
@@ -100,10 +99,10 @@ class Chunks:
         mark = b',"system_fingerprint":"%b"' % FINGERPRINT.encode() if fingerprint else b""
         return self._event(choice % fields, usage, mark)
 
-    def usage(self, usage: dict[str, int]) -> bytes:
+    def usage(self, usage: Usage) -> bytes:
         return self._event(b"", usage, b',"system_fingerprint":"%b"' % FINGERPRINT.encode())
 
-    def _event(self, choice: bytes, usage: dict[str, int] | None, tail: bytes = b"") -> bytes:
+    def _event(self, choice: bytes, usage: Usage | None, tail: bytes = b"") -> bytes:
         counted = b',"usage":' + orjson.dumps(usage) if usage is not None else b""
         return self._head + choice + b"]" + counted + tail + b"}\n\n"
 

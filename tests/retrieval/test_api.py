@@ -28,7 +28,9 @@ def headers(me: Principal) -> dict[str, str]:
 @pytest.fixture
 def knowledge(tmp_path: Path, shared_chroma: Chroma) -> Knowledge:
     embedder = WordEmbedder(tmp_path.name + str(tmp_path.stat().st_ino))
-    return Knowledge(Ledger(f"sqlite:///{tmp_path / 'ledger.db'}"), embedder, Vectors(shared_chroma.url), tmp_path)
+    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    ledger.migrate()
+    return Knowledge(ledger, embedder, Vectors(shared_chroma.url), tmp_path)
 
 
 @pytest.fixture

@@ -1,10 +1,20 @@
 """What is put is found by the next question, what is removed is not, and nothing is done twice."""
 
+import threading
+from concurrent.futures import Future
+from pathlib import Path
+
 import pytest
 
-from common.errors import Conflict, NotFound
+from common.errors import Conflict, KnowledgeUnavailable, NotFound
+from retrieval.intake import Sent, take
+from retrieval.knowledge import Knowledge
 from retrieval.ledger import bases, documents
-from tests.retrieval.house import House, someone
+from retrieval.ledger.database import Ledger
+from retrieval.ledger.staging import Change
+from retrieval.publish import Published, Push
+from retrieval.vectors import Vectors
+from tests.retrieval.house import House, WordEmbedder, someone
 
 FEES = """# Fees
 
@@ -161,3 +171,79 @@ def test_two_tenants_with_the_same_ids_find_their_own_only(house: House) -> None
     assert house.texts("apple costs", me=other) == ["The apple costs 2 yen."]
     house.put("a.md", None, me=other)
     assert house.texts("apple costs") == ["The apple costs 1 yen."]
+
+
+def test_every_answer_comes_from_one_snapshot_while_others_are_published(house: House) -> None:
+    """Two documents always change together: no question ever sees one old and one new."""
+
+    def both(n: int) -> Future[Published]:
+        changes = [
+            Change("kb", name, take(name, Sent(f"The {name} costs {n} yen.".encode(), "text/plain"))) for name in "ab"
+        ]
+        return house.knowledge.publisher.push(Push(house.me, changes, "Both"))
+
+    last = both(0)
+    last.result(30)
+    stop = threading.Event()
+    seen: list[set[str]] = []
+    failed: list[BaseException] = []
+
+    def ask() -> None:
+        while not stop.is_set():
+            try:
+                texts = house.texts("costs yen")
+                assert len(texts) == 2
+                seen.append({text.split(" costs ")[1] for text in texts})
+            except BaseException as error:
+                failed.append(error)
+                return
+
+    askers = [threading.Thread(target=ask) for _ in range(3)]
+    for asker in askers:
+        asker.start()
+    for n in range(1, 12):
+        last = both(n)
+        if n % 3 == 0:
+            last.result(60)
+    last.result(60)
+    stop.set()
+    for asker in askers:
+        asker.join()
+    assert failed == []
+    assert seen
+    assert all(len(prices) == 1 for prices in seen)
+    assert {text.split(" costs ")[1] for text in house.texts("costs yen")} == {"11 yen."}
+
+
+def test_another_embedder_gives_every_chunk_a_new_vector(house: House) -> None:
+    """Before it answers; and what the first one made is there when it comes back."""
+    house.put("a.md", "The apple costs 1 yen.")
+    first, second = house.embedder, WordEmbedder("another")
+    house.embedder = second
+    house.reopen()
+    assert house.texts("apple costs") == ["The apple costs 1 yen."]
+    assert len(second.embedded) == 1
+    house.embedder = first
+    first.embedded.clear()
+    house.reopen()
+    assert house.texts("apple costs") == ["The apple costs 1 yen."]
+    assert first.embedded == []
+
+
+def test_a_process_without_the_lease_answers_and_refuses_changes(house: House, tmp_path: Path) -> None:
+    """And sees what the writer publishes."""
+    house.put("a.md", "The apple costs 1 yen.")
+    follower = House(tmp_path / "follower", house.chroma, house.ledger_url)
+    follower.embedder = house.embedder
+    follower.open_ = Knowledge(Ledger(follower.ledger_url), house.embedder, Vectors(house.chroma), follower.home)
+    follower.open_.start()
+    try:
+        assert follower.open_.publisher.ready.wait(30)
+        assert follower.knowledge.missing() == []
+        assert follower.texts("apple costs") == ["The apple costs 1 yen."]
+        house.put("a.md", "The apple costs 2 yen.")
+        assert follower.texts("apple costs") == ["The apple costs 2 yen."]
+        with pytest.raises(KnowledgeUnavailable):
+            follower.put("a.md", "The apple costs 3 yen.")
+    finally:
+        follower.close()
