@@ -1,0 +1,162 @@
+"""Versions are immutable, channels move in one step, a canary keeps its conversations."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from adapters import Gate, Registry
+from common.errors import Conflict, ErrorCode, InvalidRequest, NotFound
+from tests.adapters.conftest import safetensors, tensors, write
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    return Registry(tmp_path / "registry")
+
+
+def another(folder: Path, fill: float) -> Path:
+    return write(folder, safetensors(tensors(fill=fill)))
+
+
+def test_the_same_bytes_are_the_same_version(registry: Registry, artefact: Path) -> None:
+    """Registering again changes nothing; the id carries the artefact's digest."""
+    first = registry.register("kitahama", artefact)
+    again = registry.register("kitahama", artefact)
+    assert first == again
+    assert first.id == f"kitahama@{first.digest.removeprefix('sha256:')[:12]}"
+    assert [v.id for v in registry.versions("kitahama")] == [first.id]
+    assert registry.names() == ["kitahama"]
+
+
+def test_a_version_stays_when_its_source_changes(registry: Registry, artefact: Path) -> None:
+    """The registry holds a copy, read-only, and notices when someone changes it all the same."""
+    version = registry.register("kitahama", artefact)
+    before = (version.path / "adapter_model.safetensors").read_bytes()
+    another(artefact, 0.25)
+    assert (version.path / "adapter_model.safetensors").read_bytes() == before
+    assert registry.verify(version.id)
+    assert registry.register("kitahama", artefact).id != version.id
+    weights = version.path / "adapter_model.safetensors"
+    assert weights.stat().st_mode & 0o222 == 0
+    weights.chmod(0o644)
+    weights.write_bytes(before[:-1] + b"\x00")
+    assert not registry.verify(version.id)
+
+
+def test_channels_move_and_go_back(registry: Registry, artefact: Path, tmp_path: Path) -> None:
+    """Rollback withdraws a canary first, then returns stable to what it was before."""
+    old = registry.register("kitahama", artefact).id
+    new = registry.register("kitahama", another(tmp_path / "new", 0.25)).id
+    registry.point("kitahama", "stable", old)
+    registry.point("kitahama", "canary", new, 10)
+    assert registry.channels("kitahama").to_wire() == {"stable": old, "canary": {"version": new, "share": 10}}
+    registry.rollback("kitahama")
+    assert registry.channels("kitahama").to_wire() == {"stable": old, "canary": None}
+    registry.point("kitahama", "stable", new)
+    assert registry.resolve("kitahama", "any").id == new
+    registry.rollback("kitahama")
+    assert registry.resolve("kitahama", "any").id == old
+    with pytest.raises(Conflict):
+        registry.rollback("kitahama")
+
+
+def test_another_process_sees_a_move(registry: Registry, artefact: Path, tmp_path: Path) -> None:
+    """What one registry writes the next one reads, without a restart."""
+    other = Registry(tmp_path / "registry")
+    old = registry.register("kitahama", artefact).id
+    new = registry.register("kitahama", another(tmp_path / "new", 0.25)).id
+    for id in (old, new, old):
+        registry.point("kitahama", "stable", id)
+        assert other.resolve("kitahama", "x").id == id
+
+
+def test_a_canary_keeps_its_conversations(registry: Registry, artefact: Path, tmp_path: Path) -> None:
+    """The same conversation always meets the same version, and about the asked share meets the canary."""
+    old = registry.register("kitahama", artefact).id
+    new = registry.register("kitahama", another(tmp_path / "new", 0.25)).id
+    registry.point("kitahama", "stable", old)
+    registry.point("kitahama", "canary", new, 20)
+    met = {f"c{i}": registry.resolve("kitahama", f"c{i}").id for i in range(1000)}
+    assert all(registry.resolve("kitahama", c).id == id for c, id in met.items())
+    assert 150 < sum(id == new for id in met.values()) < 250
+    registry.point("kitahama", "canary", new, 40)
+    assert all(registry.resolve("kitahama", c).id == new for c, id in met.items() if id == new)
+
+
+def test_a_version_below_its_gate_reaches_no_channel(registry: Registry, artefact: Path) -> None:
+    """409 `gate_not_passed`, whichever channel is asked for."""
+    failed = registry.register("kitahama", artefact, gate=Gate.FAILED, metrics={"tone": 0.1})
+    assert failed.metrics == {"tone": 0.1}
+    for channel in ("stable", "canary"):
+        with pytest.raises(Conflict) as refused:
+            registry.point("kitahama", channel, failed.id, 10)
+        assert refused.value.code is ErrorCode.GATE_NOT_PASSED
+    with pytest.raises(NotFound):
+        registry.resolve("kitahama", "x")
+
+
+@pytest.mark.parametrize(("channel", "share"), [("canary", None), ("canary", 0), ("canary", 101), ("beta", 10)])
+def test_a_channel_that_makes_no_sense_is_refused(
+    registry: Registry, artefact: Path, channel: str, share: int | None
+) -> None:
+    """A canary has a share of 1 to 100 per cent, and there are two channels."""
+    version = registry.register("kitahama", artefact).id
+    with pytest.raises(InvalidRequest):
+        registry.point("kitahama", channel, version, share)
+
+
+@pytest.mark.parametrize(
+    "id", ["kitahama", "kitahama@", "kitahama@../../etc/pw", "kitahama@000000000000", "../x@0123456789ab"]
+)
+def test_an_unknown_version_is_not_found(registry: Registry, artefact: Path, id: str) -> None:
+    """Also one that looks like a path."""
+    registry.register("kitahama", artefact)
+    with pytest.raises(NotFound):
+        registry.version(id)
+    with pytest.raises(NotFound):
+        registry.point("kitahama", "stable", id)
+
+
+def test_a_channel_takes_only_its_own_adapters_versions(registry: Registry, artefact: Path) -> None:
+    """The same bytes under another name are another adapter's version."""
+    other = registry.register("other", artefact).id
+    registry.register("kitahama", artefact)
+    with pytest.raises(NotFound):
+        registry.point("kitahama", "stable", other)
+
+
+def test_readers_never_see_half_a_move(registry: Registry, artefact: Path, tmp_path: Path) -> None:
+    """While channels move to and fro, every reader gets one of the two, and no temporary file is left."""
+    ids = [registry.register("kitahama", artefact).id, registry.register("kitahama", another(tmp_path / "n", 0.25)).id]
+    registry.point("kitahama", "stable", ids[0])
+
+    def move(i: int) -> None:
+        Registry(tmp_path / "registry").point("kitahama", "stable", ids[i % 2])
+
+    def read(_: int) -> str:
+        return Registry(tmp_path / "registry").resolve("kitahama", "x").id
+
+    with ThreadPoolExecutor(8) as pool:
+        moves = [pool.submit(move, i) for i in range(40)]
+        reads = [pool.submit(read, i) for i in range(200)]
+        assert {r.result() for r in reads} <= set(ids)
+        for moved in moves:
+            moved.result()
+    left = {path.name for path in (tmp_path / "registry" / "kitahama").iterdir()}
+    assert left == {".lock", "channels.json", *(id.split("@")[1] for id in ids)}
+
+
+def test_two_that_register_at_once_make_one_version(artefact: Path, tmp_path: Path) -> None:
+    """The second finds the first's version in place and takes it."""
+    with ThreadPoolExecutor(8) as pool:
+        made = [pool.submit(Registry(tmp_path / "registry").register, "kitahama", artefact) for _ in range(16)]
+        assert len({m.result().id for m in made}) == 1
+    assert len([p for p in (tmp_path / "registry" / "kitahama").iterdir() if not p.name.startswith(".")]) == 1
+
+
+def test_a_killed_registration_is_no_version(registry: Registry, artefact: Path, tmp_path: Path) -> None:
+    """What a crash leaves behind is a hidden folder that nobody takes for a version."""
+    registry.register("kitahama", artefact)
+    (tmp_path / "registry" / "kitahama" / ".new.abc").mkdir()
+    assert len(registry.versions("kitahama")) == 1

@@ -1,0 +1,76 @@
+"""Fusion: never worse than its better half, and a confidence that can be compared."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from retrieval.bags import coverage
+from retrieval.fuse import WEAK_BELOW, confidence, fuse
+
+JA, EN = "年会費はいくらですか。", "What is the annual fee?"
+
+
+def test_a_clear_winner_of_either_list_wins() -> None:
+    near = {f"c{i}": 0.80 + i / 10_000 for i in range(40)}
+    langs = dict.fromkeys([*near, "right"], "ja")
+    assert fuse(JA, near | {"right": 0.92}, dict.fromkeys(near, 5.0), langs)[0][0] == "right"
+    assert fuse(JA, near, {f"c{i}": 1.0 for i in range(9)} | {"c20": 30.0}, langs)[0][0] == "c20"
+
+
+def test_between_two_languages_the_vectors_decide() -> None:
+    """The only word that a Chinese question shares with an English passage may be the wrong passage's."""
+    dense = {"right": 0.90, "wrong": 0.84} | {f"c{i}": 0.80 for i in range(40)}
+    langs = dict.fromkeys(dense, "en")
+    assert fuse("年費是多少？", dense, {"wrong": 4.0}, langs)[0][0] == "right"
+
+
+@pytest.mark.parametrize(
+    ("dense", "lexical", "expected"),
+    [
+        ({}, {}, []),
+        ({"a": 0.8}, {}, ["a"]),
+        ({}, {"a": 2.0, "b": 1.0}, ["a", "b"]),
+        ({"a": 0.8}, {"b": 1.0}, ["b", "a"]),
+    ],
+)
+def test_one_list_alone_is_enough(dense: dict[str, float], lexical: dict[str, float], expected: list[str]) -> None:
+    langs = dict.fromkeys([*dense, *lexical], "en")
+    assert [chunk for chunk, _ in fuse(EN, dense, lexical, langs)] == expected
+
+
+@pytest.mark.parametrize("noise", [(0.5, 0.8), (0.8, 0.5), (0.6, 0.6)])
+@pytest.mark.parametrize("question", [JA, EN])
+def test_fusion_is_never_worse_than_its_better_half(noise: tuple[float, float], question: str) -> None:
+    """Over two hundred drawn questions, whichever half is the noisier one."""
+    rng = np.random.default_rng(7)
+    hits: dict[str, int] = {"dense": 0, "lexical": 0, "fused": 0}
+    for _ in range(200):
+        truth = np.zeros(60)
+        truth[0] = 1.6
+        dense = dict(enumerate((0.8 + 0.02 * (truth + noise[0] * rng.normal(size=60))).tolist()))
+        lexical = dict(enumerate((9 + 3 * (truth + noise[1] * rng.normal(size=60))).tolist()))
+        langs = dict.fromkeys(dense, "ja" if question == JA else "en")
+        hits["dense"] += max(dense, key=lambda chunk: dense[chunk]) == 0
+        hits["lexical"] += max(lexical, key=lambda chunk: lexical[chunk]) == 0
+        hits["fused"] += fuse(question, dense, lexical, langs)[0][0] == 0
+    assert hits["fused"] >= max(hits["dense"], hits["lexical"]) - 4
+
+
+def test_confidence_grows_with_both_and_stays_within_its_bounds() -> None:
+    values: list[Any] = [confidence(cosine, share) for cosine in (-1, 0.7, 0.8, 0.9, 1) for share in (0, 0.5, 1)]
+    assert all(0 <= value <= 1 for value in values)
+    assert confidence(0.9, 0.9) > confidence(0.9, 0.5) > confidence(0.8, 0.5) > confidence(0.7, 0.1)
+    assert confidence(0.8, 0.0, across=True) > confidence(0.72, 1.0, across=True)
+
+
+def test_the_threshold_lies_between_a_good_and_a_useless_passage() -> None:
+    assert confidence(0.86, 0.8) > WEAK_BELOW > confidence(0.76, 0.15)
+    assert confidence(0.81, 0.8, lang="en") > WEAK_BELOW > confidence(0.71, 0.15, lang="en")
+    assert confidence(0.75, 0, across=True) > WEAK_BELOW > confidence(0.68, 0, across=True)
+
+
+def test_coverage_and_confidence_refuse_a_question_about_something_else() -> None:
+    """Same form of question, another subject: the form alone is no evidence."""
+    share = float(coverage("自動車ローンの金利を教えてください。", ["ゆとり退職金定期の金利は年1.20％です。"])[0])
+    assert confidence(0.77, share) < WEAK_BELOW
