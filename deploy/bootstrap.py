@@ -34,9 +34,7 @@ LOCKS = ROOT / "deploy" / "locks"
 LOGS = ROOT / "build" / "logs"
 MARKER = "groundtone.json"
 FITTING = ("3.11",)
-GIB = 1024**3
-LINE_EVERY = 10.0
-"""Seconds between progress lines where the output is no terminal."""
+LINE_EVERY = 10.0  # seconds between progress lines where the output is no terminal
 
 # What pip and venv say when the machine is at fault, and what a person can do about it. The first match counts.
 CAUSES = (
@@ -166,6 +164,7 @@ class Bootstrap:
 
     def run(self) -> bool:
         """Whether anything had to be made. Raises Failed."""
+        LOGS.mkdir(parents=True, exist_ok=True)
         missing = [environment for environment in self.environments if not environment.holds(environment.locks[0])]
         if missing:
             self._require_space(missing)
@@ -204,7 +203,7 @@ class Bootstrap:
             print(seconds + text, flush=True)
 
     def _require_space(self, missing: list[Environment]) -> None:
-        free = shutil.disk_usage(ROOT).free / GIB
+        free = shutil.disk_usage(ROOT).free / 1024**3
         needed = sum(environment.gib for environment in missing if not environment.folder.exists())
         if free < needed:
             raise Failed(
@@ -222,19 +221,18 @@ class Bootstrap:
 
     def _make(self, environment: Environment) -> None:
         began = time.monotonic()
-        LOGS.mkdir(parents=True, exist_ok=True)
         environment.log.write_text("", encoding="utf-8")
         if not environment.marker() or not any(environment.holds(lock) for lock in environment.locks):
             self._make_anew(environment)
+        on_cpu = environment.locks[0].name == "engine-cpu.txt"
+        small = on_cpu and self._found_torch_for_cpu(environment)
         self._pip(environment, environment.locks[0])
-        if environment.locks[0].name == "engine-cpu.txt" and not self._torch_is_for_cpu(environment):
+        if on_cpu and not small:
             # The registry's build of torch runs on a CPU too, with the CUDA libraries that it links.
-            self.line("  engine: the index has no torch for CPUs alone; fetching the CUDA libraries too (several GB)")
             self._pip(environment, LOCKS / "engine-cpu-torch.txt")
         environment.mark()
         environment.doing = ""
-        count = len(pins(environment.locks[0]))
-        self.line(f"  {environment.title}: {count} packages in {time.monotonic() - began:.0f} s")
+        self.line(f"  {environment.title}: ready after {time.monotonic() - began:.0f} s")
 
     def _make_anew(self, environment: Environment) -> None:
         folder = environment.folder
@@ -254,8 +252,19 @@ class Bootstrap:
         command = [*_PIP, "--no-compile", "--require-hashes", "--no-deps", "-r", str(lock)]
         self._do(environment, [str(environment.python), *command], f"installing {lock.name}")
 
-    def _torch_is_for_cpu(self, environment: Environment) -> bool:
-        return any(environment.folder.glob("lib/python*/site-packages/torch-*+cpu.dist-info"))
+    def _found_torch_for_cpu(self, environment: Environment) -> bool:
+        """Installs torch's CPU build where pip's configuration leads to one."""
+        try:
+            self._pip(environment, LOCKS / "torch-cpu.txt")
+        except Failed as failed:
+            if "No matching distribution" not in str(failed):
+                raise
+            self.line(
+                "  engine: pip finds no torch for CPUs alone, so the registry's comes with 3 GB of CUDA libraries; "
+                "PyTorch's CPU index as PIP_EXTRA_INDEX_URL would spare them"
+            )
+            return False
+        return True
 
     def _install_project(self) -> bool:
         """groundtone itself, editable, so that .venv/bin/groundtone runs what stands in this folder."""
@@ -264,7 +273,6 @@ class Bootstrap:
         if environment.marker().get("project") == now:
             return False
         command = [*_PIP, "--no-deps", "--no-build-isolation", "--editable", str(ROOT)]
-        LOGS.mkdir(parents=True, exist_ok=True)
         self.stopping = False
         self._do(environment, [str(environment.python), *command], "installing groundtone itself")
         environment.mark(project=now)
@@ -311,7 +319,7 @@ _PIP = ["-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--
 
 def fitting_python() -> None:
     """Goes on in a Python of a fitting version. Raises Failed where there is none."""
-    if f"{sys.version_info[0]}.{sys.version_info[1]}" in FITTING:
+    if "{}.{}".format(*sys.version_info) in FITTING:
         return
     for version in FITTING:
         found = shutil.which(f"python{version}")
@@ -339,11 +347,8 @@ def engine_environment(kind: str) -> Environment:
 
 def has_gpu() -> bool:
     """Whether the NVIDIA driver sees a GPU; one that is only plugged in is of no use to vLLM."""
-    tool = shutil.which("nvidia-smi")
-    if tool is None:
-        return False
-    listed = subprocess.run([tool, "--list-gpus"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
-    return listed.returncode == 0 and b"GPU" in listed.stdout
+    tool = shutil.which("nvidia-smi") or "false"
+    return b"GPU" in subprocess.run([tool, "--list-gpus"], capture_output=True, check=False).stdout
 
 
 @contextlib.contextmanager

@@ -1,8 +1,9 @@
 """Cuts a document into pieces along its structure.
 
-A section is a piece where it fits, because a section is what an author wrote about one thing. One that does not fit is
-cut between its paragraphs, list items and table rows; only a paragraph that is too long alone is cut inside, between
-sentences. Nothing is ever cut inside a list item, a table row or a figure. A piece closes at the first paragraph that
+A list item or table row that states a figure is a piece of its own, under its headings: it is a fact, and figures that
+stand side by side get mixed up. Of the rest, a section is a piece where it fits, because a section is what an author
+wrote about one thing; one that does not fit is cut between its paragraphs and items, and only a paragraph that is too
+long alone is cut inside, between sentences. Nothing is ever cut inside a list item, a table row or a figure. A piece closes at the first paragraph that
 makes it long enough, so an edit changes the piece it stands in and seldom a neighbour, never another section.
 """
 
@@ -10,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from common import figures
 from retrieval.sentences import atoms
 from retrieval.text import Block, BlockKind, Document
 
@@ -19,15 +21,15 @@ class Strategy:
     """How to cut. The name and version stand beside each chunk, so that strategies can be compared and replaced.
 
     `size` is the target in columns: a Latin character is one, a Chinese or Japanese character two, since it says
-    about as much. `overlap` is the share of a long paragraph's piece that is repeated in the next one. `rows` says
-    whether the rows of a table that is too long for one piece stand alone, one fact a piece.
+    about as much. `overlap` is the share of a long paragraph's piece that is repeated in the next one. `facts` says
+    whether items and rows with a figure stand alone.
     """
 
-    name: str = "sections"
+    name: str = "facts"
     version: int = 1
     size: int = 640
     overlap: float = 0.0
-    rows: bool = True
+    facts: bool = True
 
 
 DEFAULT = Strategy()
@@ -102,14 +104,14 @@ def _sections(document: Document) -> Iterator[tuple[tuple[str, ...], list[Block]
 
 def _groups(document: Document, blocks: list[Block], strategy: Strategy) -> Iterator[list[Block]]:
     """The blocks of one section, packed."""
-    if _columns(document.text[blocks[0].start : blocks[-1].end]) <= strategy.size:
+    facts = [strategy.facts and _is_fact(document, block) for block in blocks]
+    if not any(facts) and _columns(document.text[blocks[0].start : blocks[-1].end]) <= strategy.size:
         yield blocks
         return
     group: list[Block] = []
     held = 0
-    for i, block in enumerate(blocks):
+    for i, (block, alone) in enumerate(zip(blocks, facts, strict=True)):
         length = _columns(document.text[block.start : block.end])
-        alone = strategy.rows and block.kind is BlockKind.TABLE_ROW
         if group and (alone or held + length > strategy.size):
             yield group
             group, held = [], 0
@@ -121,6 +123,12 @@ def _groups(document: Document, blocks: list[Block], strategy: Strategy) -> Iter
             group, held = [], 0
     if group:
         yield group
+
+
+def _is_fact(document: Document, block: Block) -> bool:
+    if block.kind not in (BlockKind.LIST_ITEM, BlockKind.TABLE_ROW):
+        return False
+    return bool(figures.find(document.text[block.start : block.end]))
 
 
 def _inside(document: Document, block: Block, heading: tuple[str, ...], strategy: Strategy) -> list[Piece]:

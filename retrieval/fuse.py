@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from common.language import Language, language_of
+from common.language import language_of
 
 Chunk = TypeVar("Chunk", bound=Hashable)
 
@@ -46,15 +46,21 @@ def fuse(
     return sorted(ranked, key=lambda entry: -entry[1])
 
 
-def confidence(cosine: float, coverage: float, *, across: bool = False, lang: str = Language.JAPANESE) -> float:
+def confidence(
+    cosine: float, coverage: float, *, asked: str = "ja", written: str = "ja", across: bool = False
+) -> float:
     """How likely it is, 0..1, that a chunk answers the question; comparable between questions and languages.
 
     A logistic fit over questions with and without their right passage in the corpus. `cosine` is the chunk's,
-    `coverage` the share of the question's terms that it holds, `lang` the chunk's language, in which cosines lie higher
-    or lower; `across` says that the question is in another one, where terms say nothing.
+    `coverage` the share of the question's terms that it holds, `asked` and `written` the languages of question and
+    chunk. Between English and the others terms say nothing, and cosines lie lower; Chinese and Japanese share both.
+    `across` is for a caller that knows no more of the languages than that they differ.
     """
-    within = 16.2 * cosine + 9.2 * coverage - (18.0 if _family(lang) == "en" else 19.3)
-    z = 46.5 * cosine - 34.4 if across else within
+    english = (_family(asked) == "en", _family(written) == "en")
+    if across or english[0] != english[1]:
+        z = 46.5 * cosine - 34.4
+    else:
+        z = 16.2 * cosine + 9.2 * coverage - (18.0 if all(english) else 19.3)
     return 1 / (1 + math.exp(-max(-60.0, min(60.0, z))))
 
 

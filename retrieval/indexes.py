@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from common.canonical import digest
+from common.errors import Draining
 from common.principal import Principal
 from retrieval.catalogs import Catalogs
 from retrieval.cut import Piece, embedded_text
@@ -40,10 +41,14 @@ class Indexes:
         self._catalogs = catalogs
         self.reachable = True  # as far as was seen: Chroma
         self.terms_lost = threading.Event()
+        self.stopping = threading.Event()
         self.progress = (0, 0)  # texts embedded, of how many
 
     def embed(self, principal: Principal, seqs: Sequence[int]) -> None:
-        """Gives each of these chunks a vector in the ledger; a text that has one is not embedded again."""
+        """Gives each of these chunks a vector in the ledger; a text that has one is not embedded again.
+
+        Raises Draining between two batches when the service stops; what was embedded until then is kept.
+        """
         fingerprint = self.embedder.fingerprint
         with self.ledger.read() as connection:
             missing = embeddings.missing(connection, principal, fingerprint, seqs)
@@ -51,6 +56,8 @@ class Indexes:
         todo = sorted(missing.items(), key=lambda item: item[1])
         self.progress = (0, len(todo))
         for start in range(0, len(todo), _EMBEDDED_AT_ONCE):
+            if self.stopping.is_set():
+                raise Draining("The service is stopping.", "Send the change again in a moment.")
             some = todo[start : start + _EMBEDDED_AT_ONCE]
             made = self.embedder.passages([embedded_text_of(texts[seq]) for _, seq in some])
             with self.ledger.write() as connection:

@@ -82,13 +82,8 @@ class Lexical:
                 self._writing().commit()
                 self._index.reload()
             except Exception as error:
-                # tantivy has no errors of its own in Python; whether the index still opens tells the two cases apart
                 self._abandon_writer()
-                try:
-                    self._index = self._open()
-                except Exception:
-                    self._renew()
-                    raise IndexLost from error
+                self._check(error)
                 raise OSError("the lexical index could not be committed") from error
             self._pending.clear()
 
@@ -119,8 +114,8 @@ class Lexical:
                 found = score(wanted, bags, weights)
         except Exception as error:
             with self._lock:
-                self._renew()
-            raise IndexLost from error
+                self._check(error)
+            raise
         kept = None if allowed is None else frozenset(allowed)
         best = sorted(zip(bags, found.tolist(), strict=True), key=lambda entry: -entry[1])
         return [(chunk, got) for chunk, got in best if got > 0 and (kept is None or chunk in kept)][:limit]
@@ -206,6 +201,17 @@ class Lexical:
                 writer.wait_merging_threads()
         except Exception:
             _log.warning("the lexical index's writer could not be closed", exc_info=True)
+
+    def _check(self, error: Exception) -> None:
+        """Raises IndexLost, and begins anew, when the index can't be opened any more.
+
+        tantivy has no errors of its own in Python; whether the index still opens tells a loss from anything else.
+        """
+        try:
+            self._index = self._open()
+        except Exception:
+            self._renew()
+            raise IndexLost from error
 
     def _renew(self) -> None:
         self._abandon_writer()

@@ -99,8 +99,9 @@ class Publisher:
             thread.start()
 
     def close(self) -> None:
-        """Finishes what it is publishing, refuses what waits, and gives the lease back."""
+        """Ends what it is publishing or leaves it for the next start, refuses what waits, gives the lease back."""
         self._stop.set()
+        self._indexes.stopping.set()
         self._queue.put((-1, 0, None))
         for thread in self._threads:
             thread.join()
@@ -196,8 +197,9 @@ class Publisher:
                     self._refuse(KnowledgeUnavailable("This process is not the writer.", "Send it again in a moment."))
                     self._stop.wait(1.0)
             except Exception:
-                _log.exception("the publisher failed; it goes on in a moment")
-                self._stop.wait(1.0)
+                if not self._stop.is_set():
+                    _log.exception("the publisher failed; it goes on in a moment")
+                    self._stop.wait(1.0)
 
     def _next(self) -> None:
         priority, _, job = self._queue.get()
@@ -228,6 +230,8 @@ class Publisher:
             return
         try:
             self._publish_ids(principal, [(principal, ids, "Finished after a restart")])
+        except Draining:
+            raise
         except Exception:
             _log.exception("staged changes could not be finished; they are dropped and must be sent again")
             with self._ledger.write() as connection:

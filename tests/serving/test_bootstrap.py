@@ -18,6 +18,9 @@ venv)
     mkdir -p "$3/bin" && cp "$0" "$3/bin/python" && touch "$3/pyvenv.cfg" ;;
 pip)
     echo "WARNING: something harmless"
+    case "$*" in *torch-cpu.txt*) if [ -n "$NO_CPU_TORCH" ]; then
+        echo "ERROR: No matching distribution found for torch==2.13.0+cpu"; exit 1
+    fi ;; esac
     if [ -n "$PIP_SAYS" ]; then echo "$PIP_SAYS"; exit 1; fi
     echo "Collecting small==1.0"
     echo "$@" >>"$PIP_NOTES" ;;
@@ -167,6 +170,22 @@ def test_a_failing_step_says_what_to_do(clone: Clone, monkeypatch: pytest.Monkey
     assert do in message
     assert str(clone.folder / "build" / "venv.log") in message
     assert not clone.environment("groundtone.txt").holds(clone.locks / "groundtone.txt")
+
+
+def test_torch_for_cpus_comes_first(clone: Clone) -> None:
+    """It is in place when the rest of the engine is installed, so that the registry's build is not fetched."""
+    clone.run("engine-cpu.txt")
+    assert clone.installed == ["torch-cpu.txt", "engine-cpu.txt", "clone"]
+
+
+def test_without_torch_for_cpus_the_registrys_gets_its_libraries(
+    clone: Clone, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Larger, and as good; the person is told how to spare it."""
+    monkeypatch.setenv("NO_CPU_TORCH", "1")
+    clone.run("engine-cpu.txt")
+    assert clone.installed == ["engine-cpu.txt", "engine-cpu-torch.txt", "clone"]
+    assert "PIP_EXTRA_INDEX_URL" in capsys.readouterr().out
 
 
 def test_another_python_is_refused_with_advice(monkeypatch: pytest.MonkeyPatch) -> None:
