@@ -1,21 +1,24 @@
 """The firm's own documents as training evidence: layouts and wordings that the adapter will meet, never the figures.
 
 A plain reading of Markdown, HTML and CSV into sections, in the shape in which the knowledge base gives them: the path
-of headings, then prose, list items as lines, table rows as `Column: value; Column: value`. Other formats are left out.
+of headings, then prose, list items as lines, table rows as `Column: value; Column: value`. A list item or row with a
+figure stands alone, as the knowledge base cuts it. Other formats are left out.
 """
 
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
 
+from adapters.redraw import figures
 from common.language import language_of
 
 _MARKDOWN = {".md", ".markdown"}
 _HTML = {".html", ".htm"}
+_LABELLED = re.compile(r"[^:：。.]{1,40}?(?:: |：)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +44,31 @@ def read_documents(folder: Path) -> list[Chunk]:
             continue
         text = path.read_text(encoding="utf-8")
         lines = _html_lines(text) if path.suffix in _HTML else text.splitlines()
-        sections = _csv_sections(text) if path.suffix == ".csv" else _sections(lines)
+        sections = _csv_sections(text) if path.suffix == ".csv" else _apart(_sections(lines))
         name = path.relative_to(folder).as_posix()
         lang = str(language_of(text))
         chunks += [Chunk(name, i, heading, body, lang) for i, (heading, body) in enumerate(sections) if body]
     return chunks
+
+
+def _apart(sections: Iterable[tuple[tuple[str, ...], str]]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Sections with their facts cut off: each line of a list or table that has a figure, and the rest."""
+    for heading, body in sections:
+        for part in facts_apart(body):
+            yield heading, part
+
+
+def facts_apart(body: str) -> list[str]:
+    """`body` in the parts that the knowledge base makes of it: a line that is an item or a row with a figure alone."""
+    parts: list[str] = []
+    rest: list[str] = []
+    for line in body.split("\n"):
+        if _LABELLED.match(line) and figures(line):
+            parts += [_tidy(rest), line]
+            rest = []
+        else:
+            rest.append(line)
+    return [part for part in (*parts, _tidy(rest)) if part]
 
 
 def _csv_sections(text: str) -> Iterator[tuple[tuple[str, ...], str]]:

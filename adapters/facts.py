@@ -34,11 +34,15 @@ _HOURS = {"en": "opening hours", "ja": "営業時間", "zh-TW": "營業時間"}
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """`figure` is a range of the chunk's text; `attribute` is worded as a sentence would have it."""
+    """`figure` is a range of the chunk's text; `attribute` is worded as a sentence would have it.
+
+    `label` is the row of a table of terms, sizes or currencies; `attribute` then names it too.
+    """
 
     subject: str
     attribute: str
     figure: Figure
+    label: str = ""
 
 
 def facts(chunk: Chunk) -> list[Fact]:
@@ -48,7 +52,7 @@ def facts(chunk: Chunk) -> list[Fact]:
     for line in chunk.text.split("\n"):
         for fact in _of_line(chunk, line):
             moved = Figure(fact.figure.start + at, fact.figure.end + at, fact.figure.kind)
-            found.append(Fact(fact.subject, fact.attribute, moved))
+            found.append(Fact(fact.subject, fact.attribute, moved, fact.label))
         at += len(line) + 1
     return found
 
@@ -100,12 +104,13 @@ def _of_row(chunk: Chunk, line: str) -> Iterator[Fact]:
         if first in _ATTRIBUTE_COLUMN:
             yield Fact(column, _worded(label, chunk.lang), figure)
         elif chunk.subject and chunk.subject.split(",")[0] in first:
-            yield Fact(chunk.subject, _qualified(_worded(column, chunk.lang), label, chunk.lang), figure)
+            yield Fact(chunk.subject, qualified(_worded(column, chunk.lang), label, chunk.lang), figure, label)
         else:
             yield Fact(label, _worded(column, chunk.lang), figure)
 
 
-def _qualified(attribute: str, label: str, lang: str) -> str:
+def qualified(attribute: str, label: str, lang: str) -> str:
+    """The attribute of one row: `interest rate for 6 months`."""
     return f"{attribute} for {label}" if lang == "en" else f"{label}{'の' if lang == 'ja' else '的'}{attribute}"
 
 

@@ -13,15 +13,14 @@ from enum import StrEnum
 
 from adapters.documents import Chunk
 from adapters.draw import family
-from adapters.pieces import Piece, Stated, evidence_of, from_chunk, invented
+from adapters.pieces import Piece, Stated, evidence_of, from_chunk, invented, neighbours
 from adapters.redraw import figures
 from adapters.samples import Sample
 from adapters.words import ATTRIBUTES, Attribute, Kind
 from common.prompt import Message, compose
 
 LANGUAGES = ("en", "ja", "zh-TW")
-_SHARES = (0.26, 0.37, 0.37)
-"""The base model knows English; the other two need more."""
+_SHARES = (0.34, 0.33, 0.33)
 
 
 class Facts(StrEnum):
@@ -79,51 +78,51 @@ class Pairs:
             return self._closed_book(lang, questions, rng)
         if self._mode is Facts.REDRAWN and rng.random() < 0.08:
             return self._without_knowledge(lang, rng)
-        pieces = self._pieces(lang, rng.randint(1, chunks), rng)
+        pieces, missing = self._pieces(lang, max(rng.randint(1, chunks), rng.randint(1, chunks)), rng)
         stated = [fact for piece in pieces for fact in piece.stated]
         if not stated:
             return self.scene(seed, step + 1_000_003, chunks=chunks, questions=questions)
         evidence = evidence_of(pieces, lang, rng)
-        chosen = rng.sample(stated, min(questions, len(stated)))
+        chosen = _chosen(stated, questions, rng)
         asked = [self._ask(fact, lang, rng) for fact in chosen]
         if len(stated) > 1 and rng.random() < 0.3:
             asked[-1] = self._ask_two(stated, lang, rng) or asked[-1]
         if rng.random() < 0.5:
-            asked.append(self._abstain(stated, lang, rng))
+            asked.append(self._abstain(stated, missing, lang, rng))
         if rng.random() < 0.1:
             asked.append(self._plain(rng.choice(("greeting", "thanks")), lang, rng))
         if rng.random() < (0.1 if lang == "en" else 0.05):
             asked += self._crossing(stated, lang, rng)
         return Scene(lang, compose(self._firm, evidence, [])[0], tuple(asked))
 
-    def _pieces(self, lang: str, count: int, rng: random.Random) -> list[Piece]:
+    def _pieces(self, lang: str, count: int, rng: random.Random) -> tuple[list[Piece], list[Stated]]:
+        """Pieces, and facts about close neighbours that none of them states."""
         if self._mode is Facts.FIXED or (self._chunks[lang] and rng.random() < 0.45):
-            pieces = self._from_documents(lang, count, rng)
+            pieces = self._from_documents(lang, count + 1, rng)
+            unseen = pieces.pop()
+            shown = " ".join([*(p.text for p in pieces), *(h for p in pieces for h in p.heading)])
+            missing = [fact for fact in unseen.stated if fact.product not in shown]
         else:
-            pieces = invented(lang, count, rng)
+            pieces, missing = invented(lang, count, rng)
         if self._mode is Facts.REDRAWN and len(pieces) > 1 and self._chunks[lang] and rng.random() < 0.15:
             pieces[-1:] = self._from_documents(lang, 1, rng)
-        return pieces
+        return pieces, missing
 
     def _from_documents(self, lang: str, count: int, rng: random.Random) -> list[Piece]:
-        """Sections of one document beside each other more often than not: neighbours are where mistakes are made."""
+        """Pieces of one document beside each other more often than not: neighbours are where mistakes are made."""
         chunks = self._chunks[lang]
-        first = rng.choice(chunks)
-        same = [c for c in chunks if c.document == first.document and c is not first]
-        others = [c for c in chunks if c.document != first.document]
-        rest: list[Chunk] = []
-        for _ in range(count - 1):
-            pool = same if same and rng.random() < 0.65 else others
-            rest.append(pool.pop(rng.randrange(len(pool))))
+        document = rng.choice(chunks).document
+        pool = [c for c in chunks if c.document == document] if rng.random() < 0.8 else chunks
         taken: set[str] = set()
         change = self._mode is Facts.REDRAWN
-        return [from_chunk(chunk, rng, taken, change=change) for chunk in [first, *rest]]
+        chosen = neighbours(pool, count, lambda chunk: chunk.heading, rng)
+        return [from_chunk(chunk, rng, taken, change=change) for chunk in chosen]
 
     def _ask(self, fact: Stated, lang: str, rng: random.Random) -> Asked:
         """A question for `fact`: naming its attribute, or as people ask who don't know its name."""
         answering = self._naming(fact, lang, rng)
-        attribute = ATTRIBUTES.get(fact.key or "") or _meant(fact.attribute, lang)
-        if attribute is not None and rng.random() < 0.5:
+        attribute = ATTRIBUTES.get(fact.key or "") or _meant(fact, lang)
+        if attribute is not None and rng.random() < 0.65:
             question, answer = self._freely(attribute, fact, lang, answering, rng)
         else:
             question, answer = answering.fill(fact.product, fact.attribute, fact.value)
@@ -141,9 +140,11 @@ class Pairs:
     ) -> tuple[str, str]:
         names = (*attribute.wordings[lang].names, fact.attribute)
         exact = [s for s in self._factual[lang] if not s.names_attribute and any(name in s.answer for name in names)]
-        if exact and rng.random() < 0.4:
+        if exact and not fact.label and rng.random() < 0.3:
             return rng.choice(exact).fill(fact.product, fact.attribute, fact.value)
         question = rng.choice(attribute.wordings[lang].asks).format(product=fact.product)
+        if fact.label:
+            question = _LABELLED[lang].format(question=question.rstrip("?"), label=fact.label)
         return question, answering.fill(fact.product, fact.attribute, fact.value)[1]
 
     def _ask_two(self, stated: Sequence[Stated], lang: str, rng: random.Random) -> Asked | None:
@@ -166,13 +167,16 @@ class Pairs:
             sample.fill(first.product, joined, both)[0], sample.fill(first.product, first.attribute, both)[1], both
         )
 
-    def _abstain(self, stated: Sequence[Stated], lang: str, rng: random.Random) -> Asked:
+    def _abstain(self, stated: Sequence[Stated], missing: Sequence[Stated], lang: str, rng: random.Random) -> Asked:
         """A question that this evidence does not answer: another product, another attribute, another matter."""
         with_product = [s for s in self._others[lang] if s.intent == "abstain" and "{product}" in s.question]
         draw = rng.random()
-        if draw < 0.3:
+        if draw < 0.2:
             return self._plain("abstain", lang, rng)
-        if draw < 0.65:
+        if missing and draw < 0.65:
+            fact = rng.choice(missing)
+            question = self._ask(fact, lang, rng).question
+        elif draw < 0.8:
             absent = family(lang, 1, rng)[1][0]
             if any(absent.name in s.product for s in stated):
                 return self._plain("abstain", lang, rng)
@@ -180,9 +184,8 @@ class Pairs:
             question = self._ask(fact, lang, rng).question
         else:
             product = rng.choice(stated).product
-            held = {s.key for s in stated} | {getattr(_meant(s.attribute, lang), "key", None) for s in stated}
-            missing = [a for a in ATTRIBUTES.values() if a.key not in held]
-            attribute = rng.choice(missing)
+            held = {s.key for s in stated} | {getattr(_meant(s, lang), "key", None) for s in stated}
+            attribute = rng.choice([a for a in ATTRIBUTES.values() if a.key not in held])
             fact = Stated(product, rng.choice(attribute.wordings[lang].names), "", attribute.key)
             question = self._ask(fact, lang, rng).question
         return Asked(question, rng.choice(with_product).fill(fact.product)[1])
@@ -221,6 +224,20 @@ class Pairs:
         return Scene(lang, compose(self._firm, [], [])[0], tuple(asked))
 
 
+_LABELLED = {"en": "{question}, for {label}?", "ja": "{label}の場合、{question}", "zh-TW": "{label}的話，{question}"}
+
+
+def _chosen(stated: Sequence[Stated], count: int, rng: random.Random) -> list[Stated]:
+    """Facts to ask for: half of the time what close neighbours differ in, since that is where figures get mixed up."""
+    chosen = rng.sample(stated, min(count, len(stated)))
+    if rng.random() < 0.5:
+        first = chosen[0]
+        same = [s for s in stated if s.attribute == first.attribute or (s.label and s.product == first.product)]
+        others = [s for s in chosen if s not in same]
+        chosen = (rng.sample(same, min(count, len(same))) + others)[: len(chosen)]
+    return chosen
+
+
 def _sort(fact: Stated) -> str:
     """What sort of value a fact has, as far as the wording of a question depends on it."""
     if attribute := ATTRIBUTES.get(fact.key or ""):
@@ -229,6 +246,9 @@ def _sort(fact: Stated) -> str:
     return kinds[0] if kinds and kinds[0] in _INTENTS else "quantity"
 
 
-def _meant(name: str, lang: str) -> Attribute | None:
-    """The attribute that a document means by `name`, if it is one of those that have ways to ask."""
+def _meant(fact: Stated, lang: str) -> Attribute | None:
+    """The attribute that a document means, if it is one of those that have ways to ask."""
+    name = fact.attribute
+    if fact.label:
+        name = name.removesuffix(f" for {fact.label}").removeprefix(f"{fact.label}の").removeprefix(f"{fact.label}的")
     return next((a for a in ATTRIBUTES.values() if name in a.wordings[lang].names), None)

@@ -60,5 +60,10 @@ FAMILIES: dict[str, tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]] = {
 BRANDS: dict[str, tuple[str, ...]] = {lang: tuple(_WORDS[lang]["brands"].split()) for lang in _LANGUAGES}
 TIERS: dict[str, tuple[str, ...]] = {lang: tuple(_WORDS[lang]["tiers"]) for lang in _LANGUAGES}
 COLUMNS: dict[str, tuple[str, ...]] = {lang: tuple(_WORDS[lang]["columns"]) for lang in _LANGUAGES}
+LABELS: dict[str, tuple[tuple[str, ...], ...]] = {
+    lang: tuple(tuple(labels) for labels in _WORDS[lang]["labels"]) for lang in _LANGUAGES
+}
+"""What a table's rows differ in where all are about one product: terms, sizes, currencies."""
+
 ASIDES: dict[str, tuple[str, ...]] = {lang: tuple(_WORDS[lang]["asides"]) for lang in _LANGUAGES}
 """Sentences without a fact that product pages have between those with one."""

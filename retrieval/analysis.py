@@ -32,6 +32,10 @@ _STOP = frozenset(
 )
 
 
+_SAYS_LITTLE = frozenset("的是了在有和与为何什么哪多少几吗呢谁个这那如之其请问者及于以由被所会能可")
+"""Characters of question words and particles, as `fold` leaves them; in Japanese hiragana does their work."""
+
+
 def fold(text: str) -> str:
     """`text` without the differences that a question need not repeat."""
     text = unicodedata.normalize("NFKC", text).casefold()
@@ -69,8 +73,10 @@ def weight(term: str) -> float:
         return 1.5
     if term.isascii():
         return min(2.0, 0.4 + 0.2 * len(term))
-    hiragana = sum("\u3041" <= character <= "\u3096" for character in term)
-    return (1.0, 0.5, 0.1)[min(2, hiragana)] if len(term) > 1 else 0.5
+    if len(term) < 2:
+        return 0.5
+    little = sum("\u3041" <= character <= "\u3096" or character in _SAYS_LITTLE for character in term)
+    return (1.0, 0.45, 0.1)[min(2, little)]
 
 
 def _stem(word: str) -> str:

@@ -3,8 +3,9 @@
 A list item or table row that states a figure is a piece of its own, under its headings: it is a fact, and figures that
 stand side by side get mixed up. Of the rest, a section is a piece where it fits, because a section is what an author
 wrote about one thing; one that does not fit is cut between its paragraphs and items, and only a paragraph that is too
-long alone is cut inside, between sentences. Nothing is ever cut inside a list item, a table row or a figure. A piece closes at the first paragraph that
-makes it long enough, so an edit changes the piece it stands in and seldom a neighbour, never another section.
+long alone is cut inside, between sentences. Nothing is ever cut inside a list item, a table row or a figure. A piece
+closes at the first paragraph that makes it long enough, so an edit changes the piece it stands in and seldom a
+neighbour, never another section.
 """
 
 from collections.abc import Iterator, Sequence

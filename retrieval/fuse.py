@@ -19,8 +19,9 @@ from common.language import language_of
 Chunk = TypeVar("Chunk", bound=Hashable)
 
 BEST = 50
-DENSE_WITHIN = 0.55
+DENSE_WITHIN = {"en": 0.55, "ja": 0.55, "zh": 0.3}
 DENSE_ACROSS = 0.9
+_INTERCEPT = {"en": -20.8, "ja": -22.6, "zh": -21.0}
 
 WEAK_BELOW = 0.1
 """A question whose best evidence has less confidence than this has no good evidence: the point that refuses about three
@@ -41,32 +42,30 @@ def fuse(
     by_term, unsaid = _standardised(lexical, size)
     ranked: list[tuple[Chunk, float]] = []
     for chunk in dict.fromkeys([*dense, *lexical]):
-        share = DENSE_WITHIN if _family(langs[chunk]) == asked else DENSE_ACROSS
+        share = DENSE_WITHIN[asked] if _family(langs[chunk]) == asked else DENSE_ACROSS
         ranked.append((chunk, share * by_vector.get(chunk, far) + (1 - share) * by_term.get(chunk, unsaid)))
     return sorted(ranked, key=lambda entry: -entry[1])
 
 
-def confidence(
-    cosine: float, coverage: float, *, asked: str = "ja", written: str = "ja", across: bool = False
-) -> float:
+def confidence(cosine: float, coverage: float, *, asked: str, written: str) -> float:
     """How likely it is, 0..1, that a chunk answers the question; comparable between questions and languages.
 
     A logistic fit over questions with and without their right passage in the corpus. `cosine` is the chunk's,
     `coverage` the share of the question's terms that it holds, `asked` and `written` the languages of question and
     chunk. Between English and the others terms say nothing, and cosines lie lower; Chinese and Japanese share both.
-    `across` is for a caller that knows no more of the languages than that they differ.
     """
     english = (_family(asked) == "en", _family(written) == "en")
-    if across or english[0] != english[1]:
+    if english[0] != english[1]:
         z = 46.5 * cosine - 34.4
     else:
-        z = 16.2 * cosine + 9.2 * coverage - (18.0 if all(english) else 19.3)
+        z = 19.4 * cosine + 9.8 * coverage + _INTERCEPT[_family(asked)]
     return 1 / (1 + math.exp(-max(-60.0, min(60.0, z))))
 
 
 def _family(lang: str) -> str:
     """Traditional and Simplified Chinese share their terms, which analysis folds together."""
-    return lang.partition("-")[0]
+    family = lang.partition("-")[0]
+    return family if family in DENSE_WITHIN else "en"
 
 
 def _standardised(scores: Mapping[Chunk, float], size: int) -> tuple[dict[Chunk, float], float]:

@@ -151,7 +151,7 @@ class Search:
         cosines = _exact(catalog, asked, np.array(ranked, dtype=np.int64), count=len(ranked))
         found = [(row, loaded[seq_of[row]]) for row in ranked if seq_of[row] in loaded]
         covered = self._indexes.terms.coverage(question, [embedded_text_of(chunk) for _, chunk in found])
-        asked_in = language_of(question).partition("-")[0]
+        asked_in = language_of(question)
         return [
             Evidence(
                 chunk=chunk.id,
@@ -166,9 +166,7 @@ class Search:
                 page=chunk.page,
                 lang=chunk.lang,
                 position=chunk.position,
-                score=round(
-                    confidence(cosines.get(row, 0.0), float(share), across=chunk.lang.partition("-")[0] != asked_in), 4
-                ),
+                score=round(confidence(cosines.get(row, 0.0), float(share), asked=asked_in, written=chunk.lang), 4),
                 fence=fence(secret, chunk.digest),
             )
             for (row, chunk), share in zip(found, covered, strict=True)

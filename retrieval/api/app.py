@@ -53,14 +53,14 @@ async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first: dict[str, Any] = error.errors()[0]
     name = str(first["loc"][-1])
-    return await _expected(request, InvalidRequest(f"The value of {name} is wrong.", "See the contract.", param=name))
+    return await _expected(request, InvalidRequest(f"The value of {name} is wrong.", "See docs/api.md.", param=name))
 
 
 async def _unrouted(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == MethodNotAllowed.status:
-        return await _expected(request, MethodNotAllowed("This path has no such method.", "See the contract."))
-    return await _expected(request, NotFound("There is no such path.", "See the contract."))
+        return await _expected(request, MethodNotAllowed("This path has no such method.", "See docs/api.md."))
+    return await _expected(request, NotFound("There is no such path.", "See docs/api.md."))
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:

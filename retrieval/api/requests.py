@@ -58,7 +58,7 @@ def expect(fields: dict[str, Any], name: str, kinds: type | tuple[type, ...], de
     if value is None:
         return default
     if not isinstance(value, kinds) or (isinstance(value, bool) and kinds is not bool):
-        raise InvalidRequest(f"The field {name!r} has the wrong type.", "See the contract.", param=name)
+        raise InvalidRequest(f"The field {name!r} has the wrong type.", "See docs/api.md.", param=name)
     return value
 
 

@@ -9,6 +9,8 @@ from common.evidence import Evidence, Findings
 from common.principal import Principal
 from retrieval.api.requests import Caller, Service, expect, in_thread, json_body, texts
 from retrieval.knowledge import Knowledge
+from retrieval.ledger import chunks
+from retrieval.ledger.chunks import Chunk
 
 router = APIRouter()
 _FIELDS = {"as_of", "top_k", "filters", "min_evidence"}
@@ -25,6 +27,17 @@ async def private(service: Service, caller: Caller, request: Request) -> dict[st
 async def search(service: Service, caller: Caller, kb: str, request: Request) -> dict[str, Any]:
     found = await _search(service, caller, [kb], await json_body(request), "query", set())
     return {"snapshot": found.snapshot, "weak": found.weak, "results": [_shown(one) for one in found.evidence]}
+
+
+@router.get("/v1/citations/{chunk}")
+async def citation(service: Service, caller: Caller, chunk: str) -> dict[str, Any]:
+    def run() -> Chunk:
+        with service.ledger.read() as connection:
+            return chunks.cited(connection, caller, chunk)
+
+    found = await in_thread(run, service.searching)
+    shown = ("knowledge", "document", "revision", "title", "heading", "text", "page", "lang")
+    return {"chunk": found.id, **{n: getattr(found, n) for n in shown}, "span": [found.start, found.end]}
 
 
 async def _search(

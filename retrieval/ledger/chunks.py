@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Text, and_, select, type_coerce
+from sqlalchemy import Connection, Text, and_, exists, select, type_coerce
 
+from common.errors import NotFound
 from common.principal import Principal
 from retrieval.ledger.database import batches
 from retrieval.ledger.schema import chunks, documents, embeddings, knowledge_bases, revisions, visibility
@@ -50,6 +51,24 @@ def load(connection: Connection, principal: Principal, seqs: Sequence[int]) -> d
             fields[8] = tuple(row.heading)
             found[row.seq] = Chunk(*fields)
     return found
+
+
+def cited(connection: Connection, principal: Principal, id: str) -> Chunk:
+    """The chunk with this id as it stood, also when its document has changed or gone since.
+
+    Raises NotFound for one that was never published, and for one whose document the principal may not read now.
+    """
+    query = (
+        select(chunks.c.seq, documents.c.labels, knowledge_bases.c.labels.label("inherited"))
+        .join(documents, documents.c.id == chunks.c.document)
+        .join(knowledge_bases, knowledge_bases.c.id == documents.c.knowledge)
+        .where(chunks.c.tenant == principal.tenant, chunks.c.id == id)
+        .where(exists().where(visibility.c.chunk == chunks.c.seq))
+    )
+    row = connection.execute(query).first()
+    if row is None or not principal.reads(row.inherited if row.labels is None else row.labels):
+        raise NotFound("There is no such citation.", "Take the chunk's id from an answer of your tenant.")
+    return load(connection, principal, [row.seq])[row.seq]
 
 
 def without_vector(connection: Connection, principal: Principal, fingerprint: str) -> list[int]:

@@ -28,6 +28,7 @@ PASSED: list[tuple[str, str, Scope]] = [
     ("GET", "/v1/knowledge/{kb}", READ),
     ("PUT", "/v1/knowledge/{kb}", WRITE),
     ("DELETE", "/v1/knowledge/{kb}", WRITE),
+    ("GET", "/v1/citations/{chunk}", Scope.CHAT),
     ("GET", "/v1/operations/{operation}", READ),
     ("GET", "/v1/snapshots", READ),
     ("GET", "/v1/snapshots/{a}/diff/{b}", READ),

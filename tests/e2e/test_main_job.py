@@ -147,7 +147,7 @@ def test_what_the_documents_do_not_say_is_not_guessed(stack: Stack) -> None:
 
 
 def test_the_command_line_does_the_same(stack: Stack) -> None:
-    """`groundtone ask --json` prints one document, `knowledge` and `adapter` list what is there, `doctor` is content."""
+    """`groundtone ask --json` prints one document, the lists are there, and `doctor` is content."""
     asked = stack.cli("ask", "--json", QUESTIONS[0]["question"])
     assert asked.returncode == 0, asked.stderr
     assert json.loads(asked.stdout)["groundtone"]["citations"]

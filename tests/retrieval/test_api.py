@@ -222,3 +222,18 @@ def test_an_unexpected_error_tells_nothing(client: TestClient, knowledge: Knowle
     answer = client.get("/v1/snapshots")
     assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal_error")
     assert "snapshots" not in answer.text
+
+
+def test_a_citation_resolves_after_its_document_changed_and_for_those_who_may_read_it(client: TestClient) -> None:
+    """What an answer pointed at stays readable as it stood; another tenant or label gets 404."""
+    put(client, "fee.md", "# Fee\n\nThe fee is 5 yen.\n")
+    cited = results(client, "fee")[0]
+    put(client, "fee.md", "# Fee\n\nThe fee is 7 yen.\n")
+    client.delete(f"{DOCS}/fee.md")
+    answer = client.get(f"/v1/citations/{cited['chunk']}")
+    assert answer.status_code == 200
+    assert answer.json()["text"] == "The fee is 5 yen."
+    assert answer.json()["revision"] == cited["revision"]
+    for stranger in (someone("elsewhere"), someone("default", "secret")):
+        assert client.get(f"/v1/citations/{cited['chunk']}", headers=headers(stranger)).status_code == 404
+    assert client.get("/v1/citations/c_unknown").status_code == 404

@@ -1,0 +1,232 @@
+"""Measures how often the right passage comes first: vectors, terms, both, and LlamaIndex's default pipeline.
+
+    python -m benchmarks.retrieval [--data ../shared/data/retrieval] [--across NAME=FILE] [--cache FOLDER]
+
+The data: a folder a language with `passages.jsonl` ({"id", "title", "text"}) and `queries.jsonl` ({"id", "question",
+"passage"}); each passage is taken whole as one chunk. `--across zh=FILE` reads an XQuAD file with the questions of `en`
+in another language. Vectors are kept in the cache folder: embedding everything takes minutes once.
+"""
+
+import argparse
+import hashlib
+import json
+import math
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.language import language_of
+from common.settings import Embedder as EmbedderSettings
+from retrieval.embed import Embedder, Vectors, open_embedder
+from retrieval.fuse import BEST, WEAK_BELOW, confidence, fuse
+from retrieval.lexical import Lexical
+
+RESULTS = Path(__file__).parent / "results"
+THRESHOLDS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5)
+
+
+@dataclass(frozen=True)
+class Set:
+    """Questions in one language over passages in one language. `right[i]` is the place of question i's passage."""
+
+    name: str
+    titles: list[str]
+    texts: list[str]
+    questions: list[str]
+    right: list[int]
+
+
+class Cached:
+    """An embedder that remembers its vectors in a file, by the digest of the text."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / "vectors.npz"
+        self._known: dict[str, Any] = dict(np.load(self._path)) if self._path.exists() else {}
+        self._embedder: Embedder | None = None
+
+    def passages(self, texts: Sequence[str]) -> Vectors:
+        return self._vectors("p", texts)
+
+    def questions(self, texts: Sequence[str]) -> Vectors:
+        return self._vectors("q", texts)
+
+    def _vectors(self, kind: str, texts: Sequence[str]) -> Vectors:
+        keys = [kind + hashlib.sha256(text.encode()).hexdigest()[:40] for text in texts]
+        todo = {key: text for key, text in zip(keys, texts, strict=True) if key not in self._known}
+        for start in range(0, len(todo), 64):
+            some = dict(list(todo.items())[start : start + 64])
+            self._embedder = self._embedder or open_embedder(EmbedderSettings())
+            embed = self._embedder.passages if kind == "p" else self._embedder.questions
+            self._known |= zip(some, embed(list(some.values())), strict=True)
+            print(f"embedded {start + len(some)} of {len(todo)}", file=sys.stderr)
+        if todo:
+            np.savez(self._path, **self._known)
+        return np.stack([self._known[key] for key in keys])
+
+
+def load(data: Path, across: Sequence[str]) -> list[Set]:
+    sets: list[Set] = []
+    for folder in sorted(path for path in data.iterdir() if path.is_dir()):
+        passages = [json.loads(line) for line in (folder / "passages.jsonl").open()]
+        queries = [json.loads(line) for line in (folder / "queries.jsonl").open()]
+        place = {passage["id"]: i for i, passage in enumerate(passages)}
+        titles, texts = [p["title"] for p in passages], [p["text"] for p in passages]
+        right = [place[query["passage"]] for query in queries]
+        sets.append(Set(folder.name, titles, texts, [query["question"] for query in queries], right))
+        for name, _, file in (entry.partition("=") for entry in across if folder.name == "en"):
+            articles = json.loads(Path(file).read_text())["data"]
+            asked = {q["id"]: q["question"] for a in articles for p in a["paragraphs"] for q in p["qas"]}
+            sets.append(Set(f"{name} → en", titles, texts, [asked[query["id"]] for query in queries], right))
+    return sets
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """For each question the place of the right passage, 0 the first, by each way of searching."""
+
+    ways: dict[str, NDArray[np.int64]]
+    answerable: NDArray[np.float64]
+    unanswerable: NDArray[np.float64]
+    unrelated: NDArray[np.float64]
+
+
+def measure(data: Set, embedder: Cached) -> Ranks:
+    texts = [f"{title}\n{text}" for title, text in zip(data.titles, data.texts, strict=True)]
+    cosines = embedder.questions(data.questions) @ embedder.passages(texts).T
+    langs = dict(enumerate(language_of(text) for text in data.texts))
+    names = [str(i) for i in range(len(texts))]
+    same_title = [{i for i, title in enumerate(data.titles) if title == data.titles[right]} for right in data.right]
+    ways: dict[str, list[int]] = {"vectors": [], "terms": [], "fused": []}
+    trust: list[list[float]] = [[], [], []]
+    with tempfile.TemporaryDirectory() as folder:
+        index = Lexical(Path(folder) / "terms")
+        index.add((name, "t", "k", text) for name, text in zip(names, texts, strict=True))
+        index.commit()
+        for i, question in enumerate(data.questions):
+            dense = _best(dict(enumerate(cosines[i].tolist())), frozenset())
+            found = {int(name): score for name, score in index.search("t", ["k"], question, 200)}
+            asked = language_of(question)
+            for missing, kept in zip((set(), {data.right[i]}, same_title[i]), trust, strict=True):
+                near = _best(dict(enumerate(cosines[i].tolist())), missing)
+                ranked = [chunk for chunk, _ in fuse(question, near, _best(found, missing), langs)]
+                shares = index.coverage(question, [texts[chunk] for chunk in ranked[:4]])
+                kept.append(
+                    max(
+                        confidence(float(cosines[i, chunk]), float(share), asked=asked, written=langs[chunk])
+                        for chunk, share in zip(ranked, shares, strict=False)
+                    )
+                )
+                if not missing:
+                    for way, order in (("vectors", list(dense)), ("terms", list(found)), ("fused", ranked)):
+                        ways[way].append(order.index(data.right[i]) if data.right[i] in order else len(texts))
+        index.close()
+    ways["LlamaIndex"] = _llama_index(data, texts, embedder)
+    return Ranks({way: np.array(places) for way, places in ways.items()}, *(np.array(values) for values in trust))
+
+
+def _best(scores: dict[int, float], missing: set[int] | frozenset[int]) -> dict[int, float]:
+    kept = [(chunk, score) for chunk, score in scores.items() if chunk not in missing]
+    return dict(sorted(kept, key=lambda entry: -entry[1])[:BEST])
+
+
+def _llama_index(data: Set, texts: list[str], embedder: Cached) -> list[int]:
+    """LlamaIndex as its introduction shows it: documents, the default splitter, a vector index, a retriever."""
+    from llama_index.core import Document, VectorStoreIndex
+    from llama_index.core.base.embeddings.base import BaseEmbedding
+
+    class Same(BaseEmbedding):
+        def _get_text_embedding(self, text: str) -> list[float]:
+            return embedder.passages([text])[0].tolist()
+
+        def _get_text_embeddings(self, texts: list[str]) -> list[list[float]]:
+            return embedder.passages(texts).tolist()
+
+        def _get_query_embedding(self, query: str) -> list[float]:
+            return embedder.questions([query])[0].tolist()
+
+        async def _aget_query_embedding(self, query: str) -> list[float]:
+            return self._get_query_embedding(query)
+
+    documents = [Document(text=text, id_=str(i)) for i, text in enumerate(texts)]
+    index = VectorStoreIndex.from_documents(documents, embed_model=Same(embed_batch_size=512))
+    retriever = index.as_retriever(similarity_top_k=10)
+    places: list[int] = []
+    for question, right in zip(data.questions, data.right, strict=True):
+        order = list(dict.fromkeys(node.node.ref_doc_id for node in retriever.retrieve(question)))
+        places.append(order.index(str(right)) if str(right) in order else len(texts))
+    return places
+
+
+def bounds(hits: int, of: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share."""
+    share, z = hits / of, 1.96
+    middle, spread = share + z * z / (2 * of), z * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of))
+    return (middle - spread) / (1 + z * z / of), (middle + spread) / (1 + z * z / of)
+
+
+def paired(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
+    """McNemar's exact test: how likely so uneven a split of the differing questions is by chance."""
+    wins, losses = int((one & ~other).sum()), int((~one & other).sum())
+    tail = sum(math.comb(wins + losses, k) for k in range(min(wins, losses) + 1)) / 2 ** (wins + losses)
+    return min(1.0, 2 * tail)
+
+
+def report(results: dict[str, Ranks]) -> str:
+    lines = ["# Retrieval", "", "Printed by `python -m benchmarks.retrieval`.", ""]
+    lines += [
+        "| questions | n | way | recall@1 (95 %) | recall@5 | p against fused |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, ranks in results.items():
+        for part, chosen in (("all", slice(None)), ("odd half", slice(1, None, 2))):
+            fused = ranks.ways["fused"][chosen] == 0
+            for way, places in ranks.ways.items():
+                first = places[chosen] == 0
+                low, high = bounds(int(first.sum()), len(first))
+                p = "" if way == "fused" else f"{paired(fused, first):.3f}"
+                share = f"{first.mean():.3f} ({low:.3f} to {high:.3f})"
+                lines.append(
+                    f"| {name}, {part} | {len(first)} | {way} | {share} | {(places[chosen] < 5).mean():.3f} | {p} |"
+                )
+    lines += ["", f"## When the evidence is too weak (the threshold is {WEAK_BELOW})", ""]
+    lines += [
+        "Unanswerable: the same questions, their passage taken out; unrelated: every passage of its title too.",
+        "",
+    ]
+    lines += ["| questions | threshold | answerable refused | unanswerable caught | unrelated caught |"]
+    lines += ["| --- | --- | --- | --- | --- |"]
+    for name, ranks in results.items():
+        for at in THRESHOLDS:
+            shares = [(kind[1::2] < at).mean() for kind in (ranks.answerable, ranks.unanswerable, ranks.unrelated)]
+            lines.append(f"| {name}, odd half | {at} | " + " | ".join(f"{share:.3f}" for share in shares) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data/retrieval"))
+    parser.add_argument("--across", action="append", default=[], metavar="NAME=FILE")
+    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "groundtone-benchmark")
+    parser.add_argument("--only", action="append", default=[], help="a set's name; may be repeated")
+    chosen = parser.parse_args()
+    if not chosen.data.is_dir():
+        print(f"There is no data at {chosen.data}. Name its folder with --data.", file=sys.stderr)
+        return 1
+    embedder = Cached(chosen.cache)
+    sets = [data for data in load(chosen.data, chosen.across) if not chosen.only or data.name in chosen.only]
+    text = report({data.name: measure(data, embedder) for data in sets})
+    print(text)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "retrieval.md").write_text(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
