@@ -161,7 +161,7 @@ def test_every_route_has_a_policy(gateway: Gateway) -> None:
     app = create_app(gateway.services.settings, Home(gateway.services.settings.home.absolute()))
     for route in app.routes:
         for method in getattr(route, "methods", None) or ():
-            path: str = route.path  # type: ignore
+            path: str = route.path
             assert path in OPEN_PATHS or (method, path) in app.state.policies
     assert app.state.policies["POST", "/v1/chat/completions"] is Scope.CHAT
 

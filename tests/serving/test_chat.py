@@ -26,13 +26,13 @@ async def streamed(gateway: Gateway, **fields: Any) -> list[dict[str, Any]]:
 
 async def test_an_answer_carries_its_fact_source_and_receipt(gateway: Gateway) -> None:
     """What the firm must account for is in the response: snapshot, evidence, citation, figure, adapter, receipt."""
-    answer = await gateway.client.chat.completions.create(model="tuned", messages=QUESTION)  # type: ignore
+    answer = await gateway.client.chat.completions.create(model="tuned", messages=QUESTION)
     text = answer.choices[0].message.content
     assert text
     assert "11,000 yen" in text
     assert text.startswith("Thank you for your enquiry.")
     assert answer.model == "tuned"
-    info: dict[str, Any] = answer.model_extra["groundtone"]  # type: ignore
+    info: dict[str, Any] = answer.model_extra["groundtone"]
     assert info["outcome"] == "answered"
     assert info["snapshot"] == 7
     assert info["assistant"] == "tuned"
@@ -52,8 +52,8 @@ async def test_a_stream_ends_with_the_same_facts(gateway: Gateway) -> None:
     """Streaming changes how an answer arrives, not what it says about itself."""
     stream = await gateway.client.chat.completions.create(
         model="tuned", messages=QUESTION, stream=True, stream_options={"include_usage": True}
-    )  # type: ignore
-    chunks = [chunk async for chunk in stream]  # type: ignore
+    )
+    chunks = [chunk async for chunk in stream]
     text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
     assert "11,000 yen" in text
     [finish] = [chunk for chunk in chunks if chunk.choices and chunk.choices[0].finish_reason]
