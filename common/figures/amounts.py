@@ -116,8 +116,8 @@ def with_range(c: Cursor, start: int, at: int, left: Number) -> list[Mark]:
     if left.form == "han" and not left.clear and second.form != "han":
         return []
     return [
-        Mark(start, left.end, unit.kind, exact(value, unit.factor), unit.name),
-        Mark(from_at, unit_end, unit.kind, exact(second.value, unit.factor), unit.name),
+        Mark(start, left.end, unit.kind, unit._replace(plus=Decimal(0)).of(value), unit.name),
+        Mark(from_at, unit_end, unit.kind, unit.of(second.value), unit.name),
     ]
 
 
@@ -147,7 +147,7 @@ def counted(c: Cursor, start: int, at: int) -> tuple[list[Mark], int]:
         end, unit = after
         if c.at(end) == "目":
             return [], end + 1
-        return [Mark(start, end, unit.kind, exact(found.value, unit.factor * sign), unit.name)], end
+        return [Mark(start, end, unit.kind, unit.of(found.value, sign), unit.name)], end
     return _bare(c, start, found, sign)
 
 

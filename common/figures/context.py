@@ -66,7 +66,7 @@ def is_common_word(c: Cursor, at: int, found: Number, end: int, unit: units.Unit
         return True
     if run == "一":
         idle = unit.kind is Kind.QUANTITY and unit.name not in ("fold", "night", "year old", "kg", "km")
-        return idle or mark in ("円", "圓", "成", "割", "周", "週", "時", "塊", "块") or c.at(end) in ("中", "々")
+        return idle or mark in ("円", "圓", "周", "週", "時", "塊", "块") or c.at(end) in ("中", "々")
     return (run == "十" and mark == "分") or (mark in units.HAN_WEAK and found.value <= 10)
 
 

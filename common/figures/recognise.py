@@ -11,7 +11,7 @@ from . import amounts, codes, context, dates, numerals, suffixes, units
 from .dates import Mark
 from .numerals import is_digit
 from .script import Cursor, fold, prefixes
-from .value import Figure, Kind, exact
+from .value import Figure, Kind
 
 _ORDINARY_HAN = "〇零一二三四五六七八九十百千廿卅兩两壱弐"
 _FORMAL_HAN = "壹貳贰參叁参肆伍陸陆柒捌玖拾佰仟"
@@ -159,7 +159,7 @@ def _at_han(c: Cursor, at: int) -> tuple[list[Mark], int]:
     end, unit = after
     if context.is_common_word(c, at, found, end, unit):
         return [], end
-    return [Mark(at, end, unit.kind, exact(found.value, unit.factor), unit.name)], end
+    return [Mark(at, end, unit.kind, unit.of(found.value), unit.name)], end
 
 
 def _at_word(c: Cursor, at: int, word: str) -> tuple[list[Mark], int]:
@@ -180,7 +180,7 @@ def _at_word(c: Cursor, at: int, word: str) -> tuple[list[Mark], int]:
         lone = found.value == 1 and found.end - at == 3
         if lone and (unit.name in _ONE_NO_UNIT or led in ("no", "any", "every") or c.at(found.end) == "-"):
             return [], end
-        return [Mark(at, end, unit.kind, exact(found.value, unit.factor), unit.name)], end
+        return [Mark(at, end, unit.kind, unit.of(found.value), unit.name)], end
     if context.is_pronoun(c, at, word, found, led):
         return [], found.end
     return [Mark(at, found.end, Kind.NUMBER, found.value)], found.end

@@ -7,7 +7,7 @@ aligned; the rest of NFKC changes lengths and is not needed here. URLs and e-mai
 import re
 from collections.abc import Collection, Iterable
 
-REACH = 160
+REACH = 320
 """The most code points, from its first one on, that recognising one figure may look at."""
 LOOKBACK = 24
 """The most code points to the left of a figure that recognising it may look at."""

@@ -7,15 +7,20 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from .script import listed
-from .value import Kind
+from .value import Kind, exact
 
 
 class Unit(NamedTuple):
-    """What a mark after a number means; `factor` multiplies the written number."""
+    """What a mark after a number means: the value is the written number times `factor`, and `plus` (2年半, 七成五)."""
 
     kind: Kind
     name: str
     factor: Decimal = Decimal(1)
+    plus: Decimal = Decimal(0)
+
+    def of(self, number: Decimal, sign: int = 1) -> Decimal:
+        """The value of `number` with this unit."""
+        return exact(exact(number, self.factor) + self.plus, sign)
 
 
 def _table(kind: Kind, marks: dict[str, str], factor: str = "1") -> dict[str, Unit]:
@@ -129,9 +134,10 @@ AFTER: dict[str, Unit] = (
 """Marks that follow a number directly or after one space, in Chinese, Japanese and signs."""
 
 VETOES = {
-    "成": "立為为员員功本交年長长果分就熟績绩",
+    "成": "立為为员員功本交年長长果分就熟績绩不都套",
     "分": "の之野析配別别布類类割",
     "元": "化素祖旦気氣宵論论性年月",
+    "割": "るりれっ合当當",
     "円": "満高形周安滑卓",
     "点": "検检击擊評评",
     "年": "生級级次",
@@ -154,8 +160,11 @@ VETOES = {
 }
 """A mark is no unit where one of these follows: 3分の1 is no minutes, 一元化 no money."""
 
-HAN_WEAK = frozenset(listed("部 本 口 家 社 字 度 店 組 组 種 种 点 點 成 階 層 层 室 台 升 次 項 项"))
+HAN_WEAK = frozenset(listed("部 本 口 家 社 字 度 店 組 组 種 种 点 點 階 層 层 室 台 升 次 項 项"))
 """Marks that make words rather than amounts of small Chinese numerals (二次, 三部, 二度)."""
+
+TENTHS = frozenset("成割")
+"""Marks of tenths, which go on: 七成五, 3割5分."""
 
 HALF = frozenset({"hour", "day", "month", "year"})
 """Durations after which 半 adds a half: 2年半."""

@@ -224,6 +224,19 @@ R8.4.1 => R8.4.1|date|2026-4-1|None
 下调25个基点 => 25个基点|percent|0.25|%
 a 16-digit number => 16|number|16|None
 八折 => 八折|quantity|8|fold off
+最高八成 => 八成|percent|80|%
+貸款成數：最高七成五 => 七成五|percent|75|%
+七成半 => 七成半|percent|75|%
+8成5的客戶 => 8成5|percent|85|%
+七至八成 => 七|percent|70|%; 八成|percent|80|%
+七成、八成 => 七成|percent|70|%; 八成|percent|80|%
+三成五年內還清 => 三成|percent|30|%; 五年|duration|5|year
+自己負担は3割です => 3割|percent|30|%
+打率は3割5分 => 3割5分|percent|35|%
+３割５分２厘 => ３割５分２厘|percent|35.2|%
+三割五分 => 三割五分|percent|35|%
+3年半 => 3年半|duration|3.5|year
+FISCAL 2022 % CHANGE => 2022|number|2022|None
 一百多人 => 一百多人|quantity|100|person
 公司有12個據點 => 12個|quantity|12|item
 客服 0800-123-456 => 0800-123-456|phone|0800123456|None
@@ -291,6 +304,9 @@ a 50/50 split
 https://example.com/2026/04/01?id=12
 see www.example.com/12 now
 mail 12@example.com or bob.12@example.com
+一成不變
+成績
+分割払い
 一般
 一緒に
 一起去
