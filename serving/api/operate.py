@@ -8,6 +8,7 @@ from starlette.responses import Response
 from common.errors import InvalidRequest
 from common.principal import EVERY_LABEL, Principal, Scope
 from serving.api.routes import Routes, json
+from serving.audit.record import Rating
 from serving.services import Services
 
 
@@ -19,12 +20,19 @@ class NewKey(BaseModel):
     scopes: list[Scope] = Field(default_factory=lambda: [Scope.CHAT], min_length=1)
 
 
+class Feedback(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    rating: Rating
+
+
 def register(routes: Routes) -> None:
     routes.add_open("/livez", livez)
     routes.add_open("/readyz", readyz)
     routes.add("GET", "/metrics", metrics, scope=None)
     routes.add("GET", "/v1/receipts", list_receipts, scope=Scope.AUDIT_READ)
     routes.add("GET", "/v1/receipts/{receipt}", show_receipt, scope=Scope.AUDIT_READ)
+    routes.add("POST", "/v1/receipts/{receipt}/feedback", rate_receipt, scope=Scope.CHAT)
     routes.add("GET", "/v1/keys", list_keys, scope=Scope.KEYS)
     routes.add("POST", "/v1/keys", create_key, scope=Scope.KEYS)
     routes.add("DELETE", "/v1/keys/{key}", revoke_key, scope=Scope.KEYS)
@@ -55,12 +63,26 @@ async def list_receipts(request: Request, services: Services, principal: Princip
     limit = request.query_params.get("limit", "20")
     if not limit.isdigit() or not 1 <= int(limit) <= 1000:
         raise InvalidRequest("`limit` is not a number from 1 to 1000.", "Correct it.", param="limit")
-    return json(await services.record.receipts(principal, request.query_params.get("cursor"), int(limit)))
+    rating = request.query_params.get("rating")
+    if rating is not None and rating not in set(Rating):
+        raise InvalidRequest("`rating` is not a rating.", "Use good or bad.", param="rating")
+    chosen = None if rating is None else Rating(rating)
+    return json(await services.record.receipts(principal, request.query_params.get("cursor"), int(limit), chosen))
 
 
 async def show_receipt(request: Request, services: Services, principal: Principal) -> Response:
     """One receipt."""
     return json(await services.record.receipt(principal, request.path_params["receipt"]))
+
+
+async def rate_receipt(request: Request, services: Services, principal: Principal) -> Response:
+    """What the asker thought of an answer. A later word goes before an earlier one."""
+    try:
+        given = Feedback.model_validate_json(await request.body())
+    except ValidationError:
+        do = 'Send {"rating": "good"} or {"rating": "bad"}.'
+        raise InvalidRequest("The feedback can't be read.", do, param="rating") from None
+    return json(await services.record.rate(principal, request.path_params["receipt"], given.rating))
 
 
 async def list_keys(request: Request, services: Services, principal: Principal) -> Response:

@@ -12,15 +12,15 @@ from typing import Any, Self
 
 import orjson
 from rfc8785 import CanonicalizationError
-from sqlalchemy import Engine, insert, select, update
+from sqlalchemy import Engine, func, insert, select, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from common.canonical import canonical, digest
 from common.database import open_database
 from common.errors import AuditUnavailable, GroundtoneError, InvalidRequest, NotFound
-from common.principal import Principal
+from common.principal import Principal, Scope
 from serving.audit.journal import Journal
-from serving.audit.schema import intents, metadata, outcomes, writers
+from serving.audit.schema import feedback, intents, metadata, outcomes, writers
 from serving.metrics import ANSWERS
 
 log = logging.getLogger("groundtone.audit")
@@ -39,6 +39,13 @@ class Ended(StrEnum):
     ABORTED = "aborted"
     FAILED = "failed"
     CRASHED = "crashed"
+
+
+class Rating(StrEnum):
+    """What somebody thought of an answer."""
+
+    GOOD = "good"
+    BAD = "bad"
 
 
 class Entry:
@@ -171,13 +178,39 @@ class Record:
             raise NotFound(f"There is no receipt `{receipt[:60]}`.", "GET /v1/receipts lists those of your tenant.")
         return _receipt(rows[0])
 
-    async def receipts(self, principal: Principal, cursor: str | None, limit: int) -> dict[str, Any]:
-        """Receipts of the principal's tenant, newest first, `limit` a page."""
-        rows = await asyncio.to_thread(self._select, principal, None, cursor, limit + 1)
+    async def receipts(
+        self, principal: Principal, cursor: str | None, limit: int, rating: Rating | None = None
+    ) -> dict[str, Any]:
+        """Receipts of the principal's tenant, newest first, `limit` a page; only those so rated where one is named."""
+        rows = await asyncio.to_thread(self._select, principal, None, cursor, limit + 1, rating)
         more = rows[limit - 1].receipt if len(rows) > limit else None
         return {"data": [_receipt(row) for row in rows[:limit]], "next_cursor": more}
 
-    def _select(self, principal: Principal, receipt: str | None, cursor: str | None, limit: int) -> Sequence[Any]:
+    async def rate(self, principal: Principal, receipt: str, rating: Rating) -> dict[str, Any]:
+        """Keeps what the principal thought of an answer: its own, or with `audit:read` any of its tenant's.
+
+        Raises NotFound.
+        """
+        if not await asyncio.to_thread(self._rate, principal, receipt, rating):
+            raise NotFound(f"There is no receipt `{receipt[:60]}`.", "Name one of an answer that this key was given.")
+        return {"receipt": receipt, "rating": rating}
+
+    def _rate(self, principal: Principal, receipt: str, rating: Rating) -> bool:
+        mine = (intents.c.tenant == principal.tenant) & (intents.c.receipt == receipt)
+        if Scope.AUDIT_READ not in principal.scopes:
+            mine &= intents.c.key == principal.key
+        row = {"receipt": receipt, "key": principal.key, "given": datetime.now(UTC), "rating": rating.value}
+        with self.database.begin() as connection:
+            found = connection.execute(select(intents.c.receipt).where(mine)).first() is not None
+            if found:
+                connection.execute(insert(feedback).values(row))
+            return found
+
+    def _select(
+        self, principal: Principal, receipt: str | None, cursor: str | None, limit: int, rating: Rating | None = None
+    ) -> Sequence[Any]:
+        of_it = feedback.c.receipt == intents.c.receipt
+        last = select(func.max(feedback.c.id)).where(of_it).correlate(intents).scalar_subquery()
         query = (
             select(
                 intents.c.receipt,
@@ -188,8 +221,10 @@ class Record:
                 outcomes.c.ended,
                 outcomes.c.body.label("outcome"),
                 outcomes.c.digest.label("outcome_digest"),
+                feedback.c.rating,
             )
             .join_from(intents, outcomes, isouter=True)
+            .outerjoin(feedback, feedback.c.id == last)
             .where(intents.c.tenant == principal.tenant)
             .order_by(intents.c.receipt.desc())
             .limit(limit)
@@ -198,6 +233,8 @@ class Record:
             query = query.where(intents.c.receipt == receipt)
         if cursor is not None:
             query = query.where(intents.c.receipt < cursor)
+        if rating is not None:
+            query = query.where(feedback.c.rating == rating.value)
         with self.database.connect() as connection:
             return connection.execute(query).all()
 
@@ -265,6 +302,7 @@ def _receipt(row: Any) -> dict[str, Any]:
         "intent_digest": row.intent_digest,
         "outcome": orjson.loads(row.outcome) if row.outcome else None,
         "outcome_digest": row.outcome_digest,
+        "rating": row.rating,
     }
 
 

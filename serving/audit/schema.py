@@ -1,6 +1,6 @@
 """The record's tables. Rows are only ever added: an outcome does not change its intent."""
 
-from sqlalchemy import Column, DateTime, ForeignKey, Index, LargeBinary, MetaData, String, Table
+from sqlalchemy import BigInteger, Column, DateTime, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table
 
 metadata = MetaData()
 
@@ -36,6 +36,18 @@ outcomes = Table(
     Column("body", LargeBinary, nullable=False),
     Column("digest", String(80), nullable=False),
     comment="How it ended. The digest covers the intent's digest too, so that the two can't be exchanged.",
+)
+
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("receipt", String(40), ForeignKey("intents.receipt"), nullable=False),
+    Column("key", String(64), nullable=False),
+    Column("given", DateTime(timezone=True), nullable=False),
+    Column("rating", String(8), nullable=False),
+    Index("feedback_by_receipt", "receipt", "id"),
+    comment="What people thought of an answer. The last word counts; the earlier ones stay.",
 )
 
 keys = Table(

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from serving.cli.client import path
-from serving.cli.command import Cli, command
+from serving.cli.command import Cli, Usage, command
 from serving.cli.output import moment
 
 app = typer.Typer(name="receipt", help="The record of each answer.", no_args_is_help=True)
@@ -39,6 +39,20 @@ def show(
             cli.output.line(f"  {name:18} {_short(value)}")
     for name in ("intent_digest", "outcome_digest"):
         cli.output.line(f"{name:14} {found.get(name)}")
+
+
+@command(app, "feedback")
+def feedback(
+    cli: Cli,
+    receipt: Annotated[str, typer.Argument(metavar="RECEIPT", help="As the answer named it: r_…")],
+    rating: Annotated[str, typer.Argument(metavar="good|bad", help="What you thought of the answer.")],
+) -> None:
+    """Say whether an answer was good; `knowledge evaluate --receipts` asks again what was answered well."""
+    if rating not in ("good", "bad"):
+        raise Usage("Say good or bad.")
+    kept = cli.client.post(f"{path('v1', 'receipts', receipt)}/feedback", {"rating": rating})
+    cli.output.document(kept)
+    cli.output.line(f"{receipt} is rated {rating}")
 
 
 def _question(intent: dict[str, Any]) -> str:

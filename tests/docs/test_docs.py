@@ -283,7 +283,7 @@ def test_a_measurement_stands_with_its_command(path: Path) -> None:
     """A figure of a benchmark is quoted in the section that names the command behind it, or not at all."""
     for heading, body in sections(path.read_text(encoding="utf-8")).items():
         if MEASURED.search(body):
-            assert re.search(r"benchmarks[./]\w+|make bench", body), heading
+            assert re.search(r"benchmarks[./]\w+|make bench|knowledge (evaluate|tune)", body), heading
 
 
 def test_the_index_names_every_page() -> None:
