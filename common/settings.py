@@ -8,9 +8,10 @@ import os
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
+from string import Formatter
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from common.language import Language
@@ -141,10 +142,11 @@ class FolderSource(Section):
     knowledge: str
     path: Path
     labels: tuple[str, ...] = ()
+    max_shrink: float = Field(default=0.5, ge=0, le=1)
 
 
 class SqlSource(Section):
-    """A SQL query, polled with a cursor: a row is a fact."""
+    """A SQL query, polled with a cursor: a row is a fact. Which settings name columns: docs/configuration.md."""
 
     name: str
     kind: Literal["sql"]
@@ -154,8 +156,21 @@ class SqlSource(Section):
     key: str
     cursor: str
     template: str
+    title: str | None = None
     labels: tuple[str, ...] = ()
+    labels_column: str | None = None
+    effective_from: str | None = None
+    effective_until: str | None = None
     interval: float = Field(default=0.5, gt=0)
+    max_shrink: float = Field(default=0.5, ge=0, le=1)
+
+    @field_validator("template")
+    @classmethod
+    def _names_columns(cls, template: str) -> str:
+        fields = [(name, conversion) for _, name, _, conversion in Formatter().parse(template) if name is not None]
+        if not fields or any(not name or conversion or set(name) & set(".[") for name, conversion in fields):
+            raise ValueError("write columns as {name} or {name:format}, one at least; {{ and }} are braces")
+        return template
 
 
 Source = Annotated[FolderSource | SqlSource, Field(discriminator="kind")]

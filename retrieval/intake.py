@@ -1,15 +1,20 @@
 """Intake: a document as it was sent to content that can be staged, read and cut."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
 from common.canonical import digest, digest_of
 from common.errors import InvalidRequest
-from retrieval.cut import DEFAULT, embedded_text
+from common.language import language_of
+from retrieval.cut import DEFAULT, Piece, embedded_text
 from retrieval.cut import cut as cut_into_pieces
 from retrieval.ledger.staging import Content, Part
 from retrieval.read import read
+from retrieval.readers.builder import clean, one_line
+from retrieval.readers.encoding import unreadable
+from retrieval.text import Block, BlockKind, Document
 
 LONGEST_NAME = 512
 
@@ -45,18 +50,38 @@ def identity(sent: Sent) -> str:
 
 def take(name: str, sent: Sent) -> Content:
     """Reads and cuts. Raises InvalidRequest or UnsupportedMedia for what can't be read; may take seconds."""
+    _check_dates(sent)
+    document = read(sent.data, sent.media_type, title=sent.title, lang=sent.lang)
+    return _content(name, sent, document, cut_into_pieces(document))
+
+
+def take_row(name: str, sent: Sent) -> Content:
+    """Takes a row of a database, whose text is in `sent.data`: one fact, and never cut. Raises InvalidRequest."""
+    _check_dates(sent)
+    text = clean(sent.data.decode()).strip()
+    if not text:
+        raise unreadable("The row holds no text.", "Check the source's template and query.")
+    document = Document(
+        text, (Block(BlockKind.TABLE_ROW, 0, len(text)),), one_line(sent.title or ""), language_of(text)
+    )
+    return _content(name, sent, document, [Piece(0, len(text), text, (), None)])
+
+
+def _check_dates(sent: Sent) -> None:
     if not (sent.effective_from is None or sent.effective_until is None or sent.effective_from < sent.effective_until):
         raise InvalidRequest(
             "The document would never be in force.", "Let effective_until be later than effective_from.",
             param="effective_until",
         )  # fmt: skip
-    document = read(sent.data, sent.media_type, title=sent.title, lang=sent.lang)
+
+
+def _content(name: str, sent: Sent, document: Document, pieces: Sequence[Piece]) -> Content:
     title = document.title or PurePosixPath(name).stem
     parts = [
         Part(
             piece.start, piece.end, piece.text, piece.heading, piece.page, digest(embedded_text(title, piece).encode())
         )
-        for piece in cut_into_pieces(document)
+        for piece in pieces
     ]
     return Content(
         title=title,

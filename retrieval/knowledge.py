@@ -8,7 +8,7 @@ from pathlib import Path
 
 from common.errors import NotFound
 from common.principal import Principal
-from common.settings import FolderSource, Settings
+from common.settings import FolderSource, Settings, SqlSource
 from retrieval.catalogs import Catalogs
 from retrieval.embed import Embedder, open_embedder
 from retrieval.indexes import Indexes
@@ -18,7 +18,9 @@ from retrieval.ledger.services import DEFAULT_TENANT
 from retrieval.lexical import Lexical
 from retrieval.publish import Publisher
 from retrieval.search import Search
+from retrieval.sources.sql import SqlWatch
 from retrieval.sources.watch import FolderWatch
+from retrieval.sources.watcher import Watcher
 from retrieval.vectors import Vectors
 
 _log = logging.getLogger(__name__)
@@ -34,7 +36,7 @@ class Knowledge:
         embedder: Embedder,
         vectors: Vectors,
         home: Path,
-        sources: Sequence[FolderSource] = (),
+        sources: Sequence[FolderSource | SqlSource] = (),
     ) -> None:
         with ledger.write() as connection:
             embeddings.register_embedder(connection, embedder.fingerprint, embedder.dimension)
@@ -44,7 +46,12 @@ class Knowledge:
         self.indexes = Indexes(ledger, embedder, vectors, self.terms, self.catalogs)
         self.publisher = Publisher(self.indexes)
         self.search = Search(self.indexes, self.catalogs)
-        self.sources = [FolderWatch(source, ledger, self.publisher) for source in sources]
+        self.sources: list[Watcher] = [
+            FolderWatch(source, ledger, self.publisher)
+            if isinstance(source, FolderSource)
+            else SqlWatch(source, ledger, self.publisher)
+            for source in sources
+        ]
         self.searching = ThreadPoolExecutor(8, "search")
         self.reading = ThreadPoolExecutor(2, "intake")
         self.stopping = threading.Event()
@@ -52,10 +59,6 @@ class Knowledge:
     @classmethod
     def open(cls, settings: Settings) -> "Knowledge":
         """Opens what the settings name. Takes seconds: the embedder is loaded."""
-        folders = [source for source in settings.sources if isinstance(source, FolderSource)]
-        for source in settings.sources:
-            if not isinstance(source, FolderSource):
-                _log.warning("source %s: SQL sources are not there yet; it is left out", source.name)
         if settings.vectors.url is None:
             _log.warning("no vector index is configured; every search is exact")
         vectors = Vectors(settings.vectors.url or _NO_VECTORS)
@@ -64,7 +67,7 @@ class Knowledge:
         with ledger.read() as connection:
             known = embeddings.fingerprints(connection)
         embedder = open_embedder(settings.embedder, known)
-        return cls(ledger, embedder, vectors, settings.home.absolute(), folders)
+        return cls(ledger, embedder, vectors, settings.home.absolute(), settings.sources)
 
     def start(self) -> None:
         self.publisher.start()
@@ -90,7 +93,7 @@ class Knowledge:
             return ["the ledger, the vectors and the terms are being compared"]
         texts = "{} of {} texts of the next are embedded".format(*self.indexes.progress)
         return [
-            f"source {watch.source.name}: {watch.done} of {watch.total} files are in, {texts}"
+            f"source {watch.source.name}: {watch.done} of {watch.total} documents are in, {texts}"
             for watch in self.sources
             if self.publisher.writing.is_set() and not watch.settled.is_set()
         ]
@@ -102,12 +105,12 @@ class Knowledge:
             reasons.append("the vector index does not answer: every search is exact")
         return reasons
 
-    def source(self, principal: Principal, name: str) -> FolderWatch:
+    def source(self, principal: Principal, name: str) -> Watcher:
         for watch in self.sources_of(principal):
             if watch.source.name == name:
                 return watch
         raise NotFound(f"There is no source {name!r}.", "List the sources with GET /v1/sources.", param="source")
 
-    def sources_of(self, principal: Principal) -> list[FolderWatch]:
+    def sources_of(self, principal: Principal) -> list[Watcher]:
         """The sources that feed the principal's tenant: those of the settings belong to the default one."""
         return self.sources if principal.tenant == DEFAULT_TENANT else []

@@ -10,7 +10,7 @@ from retrieval.api.requests import Caller, Service, in_thread
 from retrieval.knowledge import Knowledge
 from retrieval.ledger import feeds
 from retrieval.ledger.snapshots import rfc3339
-from retrieval.sources.watch import FolderWatch
+from retrieval.sources.watcher import Watcher
 
 router = APIRouter(prefix="/v1/sources")
 
@@ -32,17 +32,15 @@ async def resume(service: Service, caller: Caller, name: str) -> dict[str, Any]:
 
 @router.post("/{name}:sync")
 async def sync(service: Service, caller: Caller, name: str) -> dict[str, Any]:
-    return await _told(service, caller, name, FolderWatch.sync)
+    return await _told(service, caller, name, Watcher.sync)
 
 
 @router.post("/{name}:release")
 async def release(service: Service, caller: Caller, name: str) -> dict[str, Any]:
-    return await _told(service, caller, name, FolderWatch.release)
+    return await _told(service, caller, name, Watcher.release)
 
 
-async def _told(
-    service: Knowledge, caller: Principal, name: str, word: Callable[[FolderWatch], None]
-) -> dict[str, Any]:
+async def _told(service: Knowledge, caller: Principal, name: str, word: Callable[[Watcher], None]) -> dict[str, Any]:
     watch = service.source(caller, name)
 
     def run() -> dict[str, Any]:
@@ -52,10 +50,10 @@ async def _told(
     return await in_thread(run)
 
 
-def _shown(service: Knowledge, watch: FolderWatch) -> dict[str, Any]:
+def _shown(service: Knowledge, watch: Watcher) -> dict[str, Any]:
     with service.ledger.read() as connection:
         feed = feeds.get(connection, watch.principal, watch.source.name)
-        files = feeds.files(connection, watch.principal, watch.source.name)
+        count, failed = feeds.counts(connection, watch.principal, watch.source.name)
     return {
         "name": feed.name,
         "kind": watch.source.kind,
@@ -64,6 +62,6 @@ def _shown(service: Knowledge, watch: FolderWatch) -> dict[str, Any]:
         "error": feed.error,
         "lag_seconds": round(watch.lag, 3),
         "changed": None if feed.synced is None else rfc3339(feed.synced),
-        "files": sum(file.digest is not None for file in files.values()),
-        "failed": [{"file": file.path, "error": file.error} for file in files.values() if file.error],
+        "documents": count,
+        "failed": [{"document": file.path, "error": file.error} for file in failed],
     }

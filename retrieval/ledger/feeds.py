@@ -1,10 +1,10 @@
-"""What the ledger knows of sources: whether they run, how they fare, and the files they have seen."""
+"""What the ledger knows of sources: whether they run, how they fare, and the files or rows they have seen."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, func, select
 
 from common.principal import Principal
 from retrieval.ledger import tenants
@@ -14,7 +14,8 @@ from retrieval.ledger.schema import source_files, sources
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file as it was last seen. `digest` is of the bytes last published, None where none were."""
+    """A file as it was last seen, or a row, whose `path` is its key. `digest` is of what was last published, None where
+    nothing was."""
 
     path: str
     size: int
@@ -53,6 +54,15 @@ def files(connection: Connection, principal: Principal, source: str) -> dict[str
     mine = (source_files.c.tenant == principal.tenant) & (source_files.c.source == source)
     rows = connection.execute(select(*(source_files.c[n] for n in File.__slots__)).where(mine))
     return {row.path: File(*row) for row in rows}
+
+
+def counts(connection: Connection, principal: Principal, source: str, most: int = 100) -> tuple[int, list[File]]:
+    """How many documents were published of a source, and up to `most` that can't be, with the reason."""
+    mine = (source_files.c.tenant == principal.tenant) & (source_files.c.source == source)
+    published = select(func.count()).select_from(source_files).where(mine, source_files.c.digest.is_not(None))
+    columns = (source_files.c[n] for n in File.__slots__)
+    failed = select(*columns).where(mine, source_files.c.error.is_not(None)).order_by(source_files.c.path).limit(most)
+    return connection.execute(published).scalar_one(), [File(*row) for row in connection.execute(failed)]
 
 
 def saw(connection: Connection, principal: Principal, source: str, file: File) -> None:

@@ -203,15 +203,15 @@ def sources(
     if action is None:
         found = cli.client.get("/v1/sources")
         cli.output.document(found)
-        columns = ("source", "kind", "knowledge", "status", "lag (s)", "files", "error")
+        columns = ("source", "kind", "knowledge", "status", "lag (s)", "documents", "error")
         rows = [
-            (s["name"], s["kind"], s["knowledge"], s["status"], s["lag_seconds"], s["files"], s["error"])
+            (s["name"], s["kind"], s["knowledge"], s["status"], s["lag_seconds"], s["documents"], s["error"])
             for s in found["data"]
         ]
         cli.output.table(columns, rows, "No source is configured.")
         for source in found["data"]:
-            for file in source["failed"]:
-                cli.output.line(f"{source['name']}: {file['file']}: {file['error']}")
+            for one in source["failed"]:
+                cli.output.line(f"{source['name']}: {one['document']}: {one['error']}")
         return
     if action not in ("pause", "resume", "sync", "release") or name is None:
         raise Usage("Say `sources`, or `sources pause|resume|sync|release SOURCE`.")

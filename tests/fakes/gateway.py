@@ -55,8 +55,8 @@ SOURCE = {
     "error": None,
     "lag_seconds": 0.0,
     "changed": None,
-    "files": 12,
-    "failed": [{"file": "broken.pdf", "error": "The document can't be read. Save it again."}],
+    "documents": 12,
+    "failed": [{"document": "broken.pdf", "error": "The document can't be read. Save it again."}],
 }
 
 Reply = tuple[int, Any]
