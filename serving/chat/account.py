@@ -9,6 +9,7 @@ from common.language import Language
 from common.prompt import PROMPT_FORMAT
 from common.settings import Assistant, Policy
 from serving.audit.record import Ended
+from serving.chat.compose import Omitted
 from serving.chat.request import ChatRequest
 from serving.chat.transducer import Conclusion
 
@@ -44,12 +45,13 @@ def intent(pinned: Pinned, request: ChatRequest, request_id: str) -> dict[str, A
     }
 
 
-def found(findings: Findings | None) -> dict[str, Any]:
-    """Snapshot and evidence, as the record names them."""
+def found(findings: Findings | None, searched: str | None = None) -> dict[str, Any]:
+    """Snapshot, the question as searched and the evidence, as the record names them."""
     if findings is None:
         return {"snapshot": None, "evidence": []}
     return {
         "snapshot": findings.snapshot,
+        "searched": searched,
         "weak": findings.weak,
         "evidence": [
             {"chunk": e.chunk, "digest": e.digest, "document": e.document, "revision": e.revision, "score": e.score}
@@ -72,7 +74,13 @@ def concluded(conclusion: Conclusion, pinned: Pinned, usage: dict[str, Any] | No
 
 
 def summary(
-    ended: Ended, pinned: Pinned, findings: Findings | None, request: ChatRequest, receipt: str, conclusion: Conclusion
+    ended: Ended,
+    pinned: Pinned,
+    findings: Findings | None,
+    searched: str | None,
+    omitted: Omitted,
+    receipt: str,
+    conclusion: Conclusion,
 ) -> dict[str, Any]:
     """The response's `groundtone` object."""
     several = len(conclusion.texts) > 1
@@ -83,11 +91,12 @@ def summary(
         "base_model": pinned.base_model,
         "adapter": pinned.adapter,
         "receipt": receipt,
-        "question": request.question if findings else None,
+        "question": searched,
         "evidence": [
             {"chunk": e.chunk, "document": e.document, "score": round(e.score, 4)}
             for e in (findings.evidence if findings else ())
         ],
+        "omitted": omitted.to_wire(),
         "citations": [
             citation.to_wire() | ({"choice": index} if several else {}) for index, citation in conclusion.citations
         ],
@@ -96,4 +105,5 @@ def summary(
 
 
 def _guard(conclusion: Conclusion, pinned: Pinned) -> dict[str, Any]:
-    return {"policy": pinned.policy.guard, "verdict": conclusion.verdict, "figures": conclusion.figures}
+    told = {"policy": pinned.policy.guard, "verdict": conclusion.verdict, "figures": conclusion.figures}
+    return told | ({"regenerated": True} if conclusion.regenerated else {})

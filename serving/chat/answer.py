@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from common.errors import EngineUnavailable, ErrorCode, InvalidRequest, NotFound
@@ -18,15 +19,17 @@ from common.language import is_courtesy, language_of
 from common.principal import Principal
 from common.settings import Assistant
 from common.settings import Guard as GuardPolicy
+from retrieval.fuse import WEAK_BELOW
 from serving.audit.record import Ended, Entry
-from serving.chat import refusal
+from serving.chat import refusal, regenerate
 from serving.chat.account import Pinned, concluded, found, intent, summary
-from serving.chat.compose import compose
+from serving.chat.compose import NOTHING_OMITTED, Omitted, compose
+from serving.chat.followup import DEPTH, in_context, join
 from serving.chat.guard import Verdict
 from serving.chat.request import ChatRequest, KnowledgeSwitch
 from serving.chat.transducer import Conclusion, Event, Transducer
 from serving.chat.wire import Finish, Opened, chunk
-from serving.metrics import FIGURES, FIRST_TOKEN, INTER_TOKEN, SNAPSHOT_HEAD, stage
+from serving.metrics import FIGURES, FIRST_TOKEN, INTER_TOKEN, MARKERS, SNAPSHOT_HEAD, stage
 from serving.services import Services
 
 Steps = AsyncGenerator[Opened | Event | Finish, None]
@@ -43,6 +46,8 @@ class Course:
     entry: Entry
     started: float
     findings: Findings | None = None
+    searched: str | None = None
+    omitted: Omitted = NOTHING_OMITTED
 
     def opened(self) -> Opened:
         snapshot = self.findings.snapshot if self.findings else None
@@ -104,24 +109,39 @@ async def retrieve(course: Course) -> Findings | None:
     if not course.pinned.knowledge:
         course.entry.note(**found(None))
         return None
-    asked, options = course.request, course.request.groundtone
+    asked, pinned = course.request, course.pinned
+    top_k = asked.groundtone.top_k or pinned.assistant.top_k
+    context = in_context(asked)
+    course.searched = context or asked.question
     with stage("retrieve"):
-        findings = await course.services.knowledge.search(
-            course.principal,
-            knowledge=course.pinned.assistant.knowledge,
-            question=asked.question,
-            as_of=options.as_of,
-            top_k=options.top_k or course.pinned.assistant.top_k,
-            filters=options.filters,
-            min_evidence=course.pinned.policy.min_evidence,
-        )
-    if options.as_of is None:
+        if context is None:
+            findings = await search(course, asked.question, asked.groundtone.as_of, top_k)
+        else:
+            depth = max(DEPTH, top_k)
+            alone = await search(course, asked.question, asked.groundtone.as_of, depth)
+            within = await search(course, context, alone.snapshot, depth)
+            least = WEAK_BELOW if pinned.policy.min_evidence is None else pinned.policy.min_evidence
+            findings = join(alone, within, top_k, least)
+    if asked.groundtone.as_of is None:
         SNAPSHOT_HEAD.set(findings.snapshot)
     if is_courtesy(asked.question):
         # Nobody looks up a good morning, so what was found for it is neither evidence nor too weak.
         findings = replace(findings, weak=False, evidence=())
-    course.entry.note(**found(findings))
+    course.entry.note(**found(findings, course.searched))
     return findings
+
+
+async def search(course: Course, question: str, as_of: int | datetime | None, top_k: int) -> Findings:
+    """What the knowledge process finds for `question` with the request's filters."""
+    return await course.services.knowledge.search(
+        course.principal,
+        knowledge=course.pinned.assistant.knowledge,
+        question=question,
+        as_of=as_of,
+        top_k=top_k,
+        filters=course.request.groundtone.filters,
+        min_evidence=course.pinned.policy.min_evidence,
+    )
 
 
 def abstains(course: Course) -> bool:
@@ -150,10 +170,11 @@ async def generate(course: Course) -> Steps:
     services, pinned, request = course.services, course.pinned, course.request
     with stage("compose"):
         prompt = await compose(services, pinned.assistant, course.findings, request)
+    course.omitted = prompt.omitted
     if course.findings is not None:
-        # What did not fit was not put before the model, so it is not evidence.
+        # What did not fit was not put before the model, so it is not evidence; the answer says that it was left out.
         course.findings = replace(course.findings, evidence=prompt.evidence)
-        course.entry.note(**found(course.findings))
+        course.entry.note(**found(course.findings, course.searched), omitted=prompt.omitted.to_wire())
     payload = {
         **request.sampling(),
         "model": pinned.model,
@@ -162,12 +183,23 @@ async def generate(course: Course) -> Steps:
         "temperature": pinned.assistant.temperature if request.temperature is None else request.temperature,
         "cache_salt": services.cache_salt(course.principal.tenant),
     }
-    transducer = Transducer(request.question, prompt.evidence, pinned.policy.guard, pinned.language, request.n or 1)
+    transducer = Transducer(
+        request.question,
+        prompt.evidence,
+        pinned.policy.guard,
+        pinned.language,
+        request.n or 1,
+        context=course.searched,
+        firm=pinned.assistant.firm,
+        data=bool(request.response_format and request.response_format.get("type") != "text"),
+        whole=not request.stream,
+    )
     course.entry.follow(transducer.sent)
     await course.entry.durable()
     usage: dict[str, Any] | None = None
     before: float | None = None
-    async with services.engine.stream(pinned.model, payload) as events:
+    noted = course.entry.note
+    async with regenerate.stream(services.engine, pinned.model, payload, transducer, pinned.language, noted) as events:
         async for event in events:
             now = time.perf_counter()
             if before is None:
@@ -187,6 +219,8 @@ async def generate(course: Course) -> Steps:
     conclusion = transducer.conclude()
     for figure in conclusion.figures:
         FIGURES.labels(figure["status"]).inc()
+    for fate, count in conclusion.markers.items():
+        MARKERS.labels(fate).inc(count)
     ended = {Verdict.WITHHELD: Ended.WITHHELD, Verdict.STOPPED: Ended.REFUSED}.get(conclusion.verdict, Ended.ANSWERED)
     yield await close(course, ended, conclusion, finishes, usage)
 
@@ -196,5 +230,7 @@ async def close(
 ) -> Finish:
     """Makes the outcome durable, and only then the last thing that leaves."""
     await course.entry.close(ended, **concluded(conclusion, course.pinned, usage))
-    told = summary(ended, course.pinned, course.findings, course.request, course.entry.receipt, conclusion)
+    told = summary(
+        ended, course.pinned, course.findings, course.searched, course.omitted, course.entry.receipt, conclusion
+    )
     return Finish(finishes, told, usage)
