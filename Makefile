@@ -5,7 +5,7 @@ PYTHON ?= python3
 ENGINE ?= auto
 # What pytest is given beside the selection, e.g. make test ARGS="-k supervisor".
 ARGS ?=
-BENCHMARKS ?= freshness gateway sample
+BENCHMARKS ?= freshness gateway guard sample
 
 BIN := .venv/bin
 

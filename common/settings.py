@@ -136,6 +136,7 @@ class Policy(Section):
 
 class FolderSource(Section):
     """A folder that is watched: a file saved in it is in the next answer."""
+    REGENERATE = "regenerate"
 
     name: str
     kind: Literal["folder"]

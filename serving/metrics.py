@@ -14,6 +14,9 @@ FIRST_TOKEN = Histogram(
 INTER_TOKEN = Histogram("groundtone_inter_token_seconds", "Between two events of one stream.", buckets=_SECONDS)
 ANSWERS = Counter("groundtone_answers", "Answers by how they ended.", ["assistant", "outcome"])
 FIGURES = Counter("groundtone_figures", "Figures in answers by verdict.", ["status"])
+MARKERS = Counter(
+    "groundtone_citation_markers", "Citation markers that a model wrote, by what became of them.", ["fate"]
+)
 SNAPSHOT_HEAD = Gauge("groundtone_snapshot_head", "The newest snapshot that an answer was made from.")
 ADAPTER_LOADED = Gauge("groundtone_adapter_loaded", "1 where a replica serves a version.", ["version", "replica"])
 QUEUE_DEPTH = Gauge("groundtone_queue_depth", "Answers in the making.")

@@ -9,7 +9,7 @@ words (e5), `one` as a pronoun, Chinese numerals inside words (一般, 十分), 
 """
 
 from .recognise import find
-from .stream import open_tail
+from .stream import may_begin, open_tail
 from .value import COUNTERS, Figure, Kind, Value, same
 
-__all__ = ["COUNTERS", "Figure", "Kind", "Value", "find", "open_tail", "same"]
+__all__ = ["COUNTERS", "Figure", "Kind", "Value", "find", "may_begin", "open_tail", "same"]

@@ -55,6 +55,11 @@ _BREAK_BACKWARDS = re.compile(_NO_MATERIAL + r"|(?<= )[A-Za-z]+(?= )")
 """What no figure goes across, searched in reversed text: a mark that no figure holds, or a whole word."""
 
 
+def may_begin(text: str, start: int, end: int) -> bool:
+    """Whether a figure can begin in `text[start:end]`. Costs a microsecond where it can't: ask before `find`."""
+    return recognise.STARTER.search(fold(text[max(0, start - 2) : end]), start - max(0, start - 2)) is not None
+
+
 def open_tail(text: str) -> int:
     """Return the index from which the end of `text` may yet be, or be part of, another figure; its length if none.
 

@@ -12,7 +12,7 @@ from difflib import SequenceMatcher
 from typing import Any
 
 from common.evidence import Evidence
-from serving.chat.guard import Judged
+from serving.chat.guard import Judged, Status
 
 _SENTENCE = re.compile(r"[^。！？\n]+?(?:[。！？]+|[.!?]+(?=\s|$)|\n|$)")
 _TOKEN = re.compile(r"[0-9]+(?:[.,:][0-9]+)*|[^\W\d_\u3040-\u30ff\u3400-\u9fff]+|[\u3040-\u30ff\u3400-\u9fff]")
@@ -23,15 +23,19 @@ MIN_RUN = 12
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """One span of the answer and the span of evidence it rests on, both half-open, in code points."""
+    """One sentence of the answer and the sentence or row of evidence it rests on, half-open, in code points.
+
+    `figures` are the figures among them: where each stands in the answer, and its very span in the evidence.
+    """
 
     evidence: Evidence
     span: tuple[int, int]
     answer_span: tuple[int, int]
+    figures: tuple[tuple[tuple[int, int], tuple[int, int]], ...] = ()
 
     def to_wire(self) -> dict[str, Any]:
         base = self.evidence.span[0]
-        return {
+        wire: dict[str, Any] = {
             "document": self.evidence.document,
             "chunk": self.evidence.chunk,
             "revision": self.evidence.revision,
@@ -41,6 +45,8 @@ class Citation:
             "text": self.evidence.text[self.span[0] : self.span[1]],
             "answer_span": list(self.answer_span),
         }
+        places = [{"answer_span": list(a), "span": [base + b[0], base + b[1]]} for a, b in self.figures]
+        return wire | ({"figures": places} if places else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,35 +55,57 @@ class _Tokens:
     spans: list[tuple[int, int]]
 
 
-def cite(answer: str, evidence: Sequence[Evidence], judged: Sequence[Judged]) -> list[Citation]:
-    """The citations of `answer`, at most one a sentence, in order."""
+def cite(
+    answer: str,
+    evidence: Sequence[Evidence],
+    judged: Sequence[Judged],
+    marked: Sequence[tuple[int, tuple[Evidence, ...]]] = (),
+) -> list[Citation]:
+    """The citations of `answer`, in order: for each sentence one for each place that it rests on.
+
+    `marked` are the markers that the model wrote: where one stands, and the chunks that it points at.
+    """
     sources = [(chunk, _tokens(chunk.text)) for chunk in evidence]
     found: list[Citation] = []
     for match in _SENTENCE.finditer(answer):
         start, end = _trim(answer, match.start(), match.end())
-        if start < end and (best := _best(answer[start:end], start, sources, judged)):
-            chunk, low, high = best
-            low, high = _whole_sentence(chunk.text, low, high)
-            found.append(Citation(chunk, (low, high), (start, end)))
+        if start < end:
+            pointed = [chunk for at, chunks in marked if match.start() <= at <= match.end() for chunk in chunks]
+            found += _of_figures(start, end, judged) or _of_words(answer[start:end], start, sources, pointed)
     return found
 
 
-def _best(
-    sentence: str, start: int, sources: Sequence[tuple[Evidence, _Tokens]], judged: Sequence[Judged]
-) -> tuple[Evidence, int, int] | None:
-    end = start + len(sentence)
-    # A figure that stands in the evidence decides: what a reader checks is the figure.
-    for verdict in judged:
-        if verdict.evidence and verdict.evidence_span and start <= verdict.figure.start < end:
-            return verdict.evidence, *verdict.evidence_span
+def _of_figures(start: int, end: int, judged: Sequence[Judged]) -> list[Citation]:
+    """What a reader checks is the figure, so the sentences and rows where its supported figures stand are cited."""
+    places: dict[tuple[str, int, int], tuple[Evidence, list[tuple[tuple[int, int], tuple[int, int]]]]] = {}
+    for one in judged:
+        if one.status is Status.SUPPORTED and one.evidence and one.evidence_span and start <= one.figure.start < end:
+            low, high = _whole_sentence(one.evidence.text, *one.evidence_span)
+            place = places.setdefault((one.evidence.chunk, low, high), (one.evidence, []))
+            place[1].append(((one.figure.start, one.figure.end), one.evidence_span))
+    return [
+        Citation(chunk, (low, high), (start, end), tuple(figures))
+        for (_, low, high), (chunk, figures) in places.items()
+    ]
+
+
+def _of_words(
+    sentence: str, start: int, sources: Sequence[tuple[Evidence, _Tokens]], pointed: Sequence[Evidence]
+) -> list[Citation]:
+    """Where a sentence shares the longest run of words; a chunk that a marker points at needs no more than one word."""
     words = _tokens(sentence).words
     best: tuple[int, Evidence, int, int] | None = None
     for chunk, tokens in sources:
         run = SequenceMatcher(None, words, tokens.words, autojunk=False).find_longest_match()
         weight = sum(3 if _WIDE.match(word) else len(word) for word in words[run.a : run.a + run.size])
-        if weight >= MIN_RUN and run.size > 1 and (best is None or weight > best[0]):
+        told = any(chunk is one for one in pointed)
+        enough = run.size and (told if pointed else weight >= MIN_RUN and run.size > 1)
+        if enough and (best is None or weight > best[0]):
             best = weight, chunk, tokens.spans[run.b][0], tokens.spans[run.b + run.size - 1][1]
-    return best[1:] if best else None
+    if best is None:
+        return []
+    _, chunk, low, high = best
+    return [Citation(chunk, _whole_sentence(chunk.text, low, high), (start, start + len(sentence)))]
 
 
 def _tokens(text: str) -> _Tokens:

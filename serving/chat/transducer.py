@@ -1,49 +1,67 @@
 """generate | guard | cite: one pass over the engine's events, from which the client's events come out.
 
 Where the policy only flags, every event passes at once and the figures are judged when the text is whole. Where it
-withholds or stops, an event waits as long as its text may still be part of an unfinished figure, and no longer. The
-event that carries `finish_reason` always waits for the end, because it brings verdict and citations along.
+withholds or stops, an event waits as long as its text may still be part of an unfinished figure, or of one whose
+verdict the rest of its sentence decides, and no longer. Under every policy but `off` it waits, too, while its text may
+become a citation marker. The event that carries `finish_reason` always waits for the end, because it brings verdict
+and citations along.
 """
 
+import copy
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
 
-from common import figures
 from common.evidence import Evidence
 from common.language import Language
 from common.settings import Guard as GuardPolicy
 from serving.chat.cite import Citation, cite
-from serving.chat.guard import HELD_AGAINST, Guard, Judged, Verdict
+from serving.chat.guard import HELD_AGAINST, Guard, Verdict
+from serving.chat.markers import Markers
 from serving.chat.refusal import withheld_figure
+from serving.chat.strand import Strand
 
 Event = dict[str, Any]
 """One `chat.completion.chunk` with exactly one choice."""
 
-LEFT_CONTEXT = 64
-"""Characters before a text that decide how its first figure reads."""
+CONTENT = "content"
+
+
+@dataclass(slots=True)
+class Piece:
+    """A part of one event: `[start, end)` of a strand. `holder[key]` is where it stands in the event."""
+
+    strand: Strand
+    start: int
+    end: int
+    holder: dict[str, Any]
+    key: str
 
 
 @dataclass(slots=True)
 class Choice:
-    """What is known of one of the `n` answers so far. `text` is what the model wrote, `sent` what the client got."""
+    """What is known of one of the `n` answers so far: a strand for each of its texts, and events that wait."""
 
     index: int
-    text: str = ""
-    sent: str = ""
-    released: int = 0
-    settled: int = 0
-    waiting: deque[tuple[int, Event]] = field(default_factory=deque[tuple[int, Event]])
-    refused: list[Judged] = field(default_factory=list[Judged])
+    strands: dict[str, Strand] = field(default_factory=dict[str, Strand])
+    waiting: deque[tuple[list[Piece], Event]] = field(default_factory=deque[tuple[list[Piece], Event]])
     finish: Event | None = None
     stopped: bool = False
     tool_calls: list[Any] = field(default_factory=list[Any])
 
+    @property
+    def sent(self) -> str:
+        return self.strands[CONTENT].sent if CONTENT in self.strands else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
-    """What the pass found, for the finishing event and the record. `refused` are figures that were not let out."""
+    """What the pass found, for the finishing event and the record.
+
+    `refused` are figures that were not let out; `markers` counts the citation markers that were used and removed; `raw`
+    are the texts as the model wrote them, and `regenerated` says that this is the second answer.
+    """
 
     verdict: Verdict
     texts: list[str]
@@ -51,24 +69,51 @@ class Conclusion:
     citations: list[tuple[int, Citation]] = field(default_factory=list[tuple[int, Citation]])
     refused: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     tool_calls: list[Any] = field(default_factory=list[Any])
+    markers: dict[str, int] = field(default_factory=dict[str, int])
+    raw: list[str] = field(default_factory=list[str])
+    regenerated: bool = False
 
 
 class Transducer:
-    """Feeds on the engine's events of one answer. `stopped` says that nothing more may leave."""
+    """Feeds on the engine's events of one answer. `stopped` says that nothing more may leave.
+
+    `context` is the question as it was searched, where that says more. `firm` is no product: its name tells nothing
+    about a figure's subject. `data` says that the content is JSON, `whole` that the client waits for the whole answer.
+    """
 
     def __init__(
-        self, question: str, evidence: Sequence[Evidence], policy: GuardPolicy, language: Language, choices: int = 1
+        self,
+        question: str,
+        evidence: Sequence[Evidence],
+        policy: GuardPolicy,
+        language: Language,
+        choices: int = 1,
+        *,
+        context: str | None = None,
+        firm: str = "",
+        data: bool = False,
+        whole: bool = False,
     ) -> None:
-        self._guard = Guard(question, evidence) if policy is not GuardPolicy.OFF else None
+        self.tries_twice = whole and policy is GuardPolicy.REGENERATE
+        self.regenerated = False
+        self._guard = Guard(question, evidence, language, firm, context) if policy is not GuardPolicy.OFF else None
+        self._markers = Markers(evidence) if self._guard else None
         self._evidence = evidence
         self._policy = policy
         self._notice = withheld_figure(language)
-        self._holds = policy in (GuardPolicy.WITHHOLD, GuardPolicy.STOP)
+        self._holds = policy in (GuardPolicy.WITHHOLD, GuardPolicy.STOP, GuardPolicy.REGENERATE)
+        self._data = data
         self.choices = [Choice(index) for index in range(choices)]
 
     @property
     def stopped(self) -> bool:
         return all(choice.stopped for choice in self.choices)
+
+    def trial(self) -> Self:
+        """Another pass over the same evidence, with nothing read yet."""
+        other = copy.copy(self)
+        other.choices = [Choice(choice.index) for choice in self.choices]
+        return other
 
     def sent(self) -> list[str]:
         """What the client got of each choice so far."""
@@ -85,112 +130,128 @@ class Transducer:
         choice = self.choices[wire.get("index", 0)]
         if choice.stopped:
             return []
-        delta = wire.get("delta") or {}
-        choice.text += delta.get("content") or ""
+        if wire.get("finish_reason"):
+            return self._finish(choice, event)
+        pieces = self._pieces(choice, wire.get("delta") or {})
+        choice.waiting.append((pieces, event))
+        return self._release(choice)
+
+    def _pieces(self, choice: Choice, delta: dict[str, Any]) -> list[Piece]:
+        """The texts of one event, added to their strands."""
+        pieces: list[Piece] = []
+        for key, value in delta.items():
+            if value and key != "role" and isinstance(value, str):
+                pieces.append(self._piece(choice, key, value, delta, key, self._data and key == CONTENT))
         if delta.get("tool_calls"):
             choice.tool_calls.append(delta["tool_calls"])
-        if wire.get("finish_reason"):
-            choice.finish = event
-            return self._release(choice, len(choice.text)) if self._holds else self._pass_text(choice, event)
-        if not self._holds:
-            choice.sent = choice.text
-            return [event]
-        choice.waiting.append((len(choice.text), event))
-        return self._release(choice, figures.open_tail(choice.text))
+            for call in delta["tool_calls"]:
+                function = call.get("function") or {}
+                if function.get("arguments"):
+                    name = f"tool_call {call.get('index', 0)}"
+                    pieces.append(self._piece(choice, name, function["arguments"], function, "arguments", True))
+        return pieces
 
-    def _pass_text(self, choice: Choice, event: Event) -> list[Event]:
-        """The text of a finishing event, ahead of it: the finishing event itself waits."""
-        choice.sent = choice.text
-        if not event["choices"][0]["delta"].get("content"):
-            return []
-        return [_without_finish(event)]
+    def _piece(self, choice: Choice, name: str, text: str, holder: dict[str, Any], key: str, data: bool) -> Piece:
+        strand = choice.strands.get(name)
+        if strand is None:
+            markers = self._markers if name == CONTENT else None
+            strand = Strand(self._guard, markers, self._notice, holds=self._holds, data=data)
+            choice.strands[name] = strand
+        start = len(strand.text)
+        strand.add(text)
+        return Piece(strand, start, start + len(text), holder, key)
 
-    def _release(self, choice: Choice, closed: int) -> list[Event]:
-        """The waiting events whose text is settled up to `closed`, their unsupported figures dealt with."""
-        if choice.finish is not None and choice.finish["choices"][0]["delta"].get("content"):
-            choice.waiting.append((len(choice.text), _without_finish(choice.finish)))
-            choice.finish["choices"][0]["delta"]["content"] = ""
-        if closed > choice.settled:
-            self._judge(choice, closed)
+    def _finish(self, choice: Choice, event: Event) -> list[Event]:
+        """Everything that waited, and the texts of the finishing event ahead of it: that itself waits."""
+        wire = event["choices"][0]
+        delta = wire.get("delta") or {}
+        if any(value for key, value in delta.items() if key != "role"):
+            ahead = {**event, "choices": [{**wire, "finish_reason": None}]}
+            choice.waiting.append((self._pieces(choice, delta), ahead))
+        # Text and log-probabilities left with the event ahead.
+        choice.finish = {**event, "choices": [{**wire, "delta": {}, "logprobs": None}]}
+        for strand in choice.strands.values():
+            strand.add("", done=True)
+        return self._release(choice)
+
+    def _release(self, choice: Choice) -> list[Event]:
+        """The waiting events whose texts are free to leave, with what is not let out taken from them."""
         out: list[Event] = []
-        while choice.waiting and choice.waiting[0][0] <= closed:
-            end, event = choice.waiting.popleft()
-            start = choice.released
-            choice.released = end
-            hits = [one for one in choice.refused if one.figure.start < end and one.figure.end > start]
-            if hits and self._policy is GuardPolicy.STOP:
-                self._stop(choice, event, out, start, hits[0].figure.start)
-                return out
-            if hits:
-                _rewrite(event, self._censor(choice.text, start, end, hits))
-            choice.sent += event["choices"][0]["delta"].get("content") or ""
+        while choice.waiting and all(piece.end <= piece.strand.free for piece in choice.waiting[0][0]):
+            pieces, event = choice.waiting.popleft()
+            for piece in pieces:
+                if piece.strand.edits and piece.strand.touches(piece.start, piece.end):
+                    at = piece.strand.stops_at(piece.start, piece.end)
+                    if at is not None and self._policy is GuardPolicy.STOP:
+                        return [*out, self._stop(choice, event, piece, at)]
+                    _rewrite(event, piece, piece.strand.between(piece.start, piece.end))
+                piece.strand.sent += piece.holder[piece.key]
             out.append(event)
         return out
 
-    def _judge(self, choice: Choice, closed: int) -> None:
-        """Judges the figures that were settled since the last time, and remembers those held against the answer."""
-        assert self._guard is not None
-        window = max(0, choice.settled - LEFT_CONTEXT)
-        for judged in self._guard.judge(choice.text[window:closed]):
-            figure = replace(judged.figure, start=judged.figure.start + window, end=judged.figure.end + window)
-            if figure.start >= choice.settled and judged.status in HELD_AGAINST:
-                choice.refused.append(replace(judged, figure=figure))
-        choice.settled = closed
-
-    def _censor(self, text: str, start: int, end: int, hits: Sequence[Judged]) -> str:
-        """`text[start:end]` with the notice where an unsupported figure begins, and without the figure's letters."""
-        out, at = "", start
-        for hit in hits:
-            out += text[at : max(at, hit.figure.start)]
-            if hit.figure.start >= start:
-                out += self._notice
-            at = min(end, hit.figure.end)
-        return out + text[at:end]
-
-    def _stop(self, choice: Choice, event: Event, out: list[Event], start: int, at: int) -> None:
-        _rewrite(event, choice.text[start:at] + self._notice)
-        choice.sent += event["choices"][0]["delta"]["content"]
-        out.append(event)
+    def _stop(self, choice: Choice, event: Event, piece: Piece, at: int) -> Event:
+        """The last event before the end: what stands before the figure, and the notice."""
+        notice = "" if piece.strand.data else self._notice
+        _rewrite(event, piece, piece.strand.between(piece.start, max(piece.start, at)) + notice)
+        piece.strand.sent += piece.holder[piece.key]
         choice.stopped = True
         choice.waiting.clear()
-        finish = {**event, "choices": [{**event["choices"][0], "delta": {}, "finish_reason": "content_filter"}]}
-        choice.finish = finish
+        finish = {**event["choices"][0], "delta": {}, "logprobs": None, "finish_reason": "content_filter"}
+        choice.finish = {**event, "choices": [finish]}
+        return event
 
     def conclude(self) -> Conclusion:
         """Verdict and citations, once the engine has said all."""
         verdict = Verdict.OFF if self._guard is None else Verdict.CLEAN
-        figures_wire: list[dict[str, Any]] = []
+        told: list[dict[str, Any]] = []
+        refused: list[dict[str, Any]] = []
         citations: list[tuple[int, Citation]] = []
+        markers = {"used": 0, "removed": 0}
         for choice in self.choices:
-            judged = self._guard.judge(choice.sent) if self._guard else []
-            held_against = [one for one in judged if one.status in HELD_AGAINST]
-            if choice.stopped:
-                verdict = Verdict.STOPPED
-            elif choice.refused:
-                verdict = Verdict.WITHHELD if verdict is not Verdict.STOPPED else verdict
-            elif held_against and verdict is Verdict.CLEAN:
-                verdict = Verdict.FLAGGED
             tag = {"choice": choice.index} if len(self.choices) > 1 else {}
-            figures_wire += [one.to_wire() | tag for one in judged]
-            citations += [(choice.index, citation) for citation in cite(choice.sent, self._evidence, judged)]
+            held = adverse = False
+            for name, strand in _content_first(choice):
+                judged = list(strand.judged())
+                gone = strand.refused()
+                held, adverse = held or bool(gone), adverse or any(one.status in HELD_AGAINST for one in judged)
+                where = tag | ({} if name == CONTENT else {"field": name})
+                told += [one.to_wire() | where for one in judged]
+                refused += [one.to_wire() | where for one in gone]
+                if name == CONTENT:
+                    marked = [(strand.place(one.start), one.evidence) for one in strand.marked if one.evidence]
+                    markers["used"] += len(marked)
+                    markers["removed"] += len(strand.marked) - len(marked)
+                    found = cite(strand.sent, self._evidence, judged, marked)
+                    citations += [(choice.index, citation) for citation in found]
+            verdict = _worse(verdict, choice.stopped, held, adverse)
         return Conclusion(
             verdict,
             self.sent(),
-            figures_wire,
+            told,
             citations,
-            [one.to_wire() for choice in self.choices for one in choice.refused],
+            refused,
             [choice.tool_calls for choice in self.choices if choice.tool_calls],
+            markers,
+            [choice.strands[CONTENT].text if CONTENT in choice.strands else "" for choice in self.choices],
+            self.regenerated,
         )
 
 
-def _without_finish(event: Event) -> Event:
-    wire = event["choices"][0]
-    return {**event, "choices": [{**wire, "delta": dict(wire["delta"]), "finish_reason": None}]}
+def _content_first(choice: Choice) -> Iterator[tuple[str, Strand]]:
+    yield from sorted(choice.strands.items(), key=lambda item: item[0] != CONTENT)
 
 
-def _rewrite(event: Event, text: str) -> None:
-    wire = event["choices"][0]
-    wire["delta"]["content"] = text
+def _worse(verdict: Verdict, stopped: bool, held: bool, adverse: bool) -> Verdict:
+    if stopped or verdict is Verdict.STOPPED:
+        return Verdict.STOPPED
+    if held or verdict is Verdict.WITHHELD:
+        return Verdict.WITHHELD
+    return Verdict.FLAGGED if adverse else verdict
+
+
+def _rewrite(event: Event, piece: Piece, text: str) -> None:
+    piece.holder[piece.key] = text
     # Log-probabilities name the tokens, and so what was withheld.
+    wire = event["choices"][0]
     if wire.get("logprobs"):
         wire["logprobs"] = None

@@ -1,0 +1,255 @@
+"""The figures of an answer held against its evidence: one `Guard` an answer, one `Hearing` a text of it."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+from functools import cached_property
+
+from common import figures
+from common.evidence import Evidence
+from common.figures import Figure, Kind, same
+from common.language import Language
+from serving.chat.guard.derive import derivation
+from serving.chat.guard.echo import not_affirmed
+from serving.chat.guard.names import fold, is_cjk, words
+from serving.chat.guard.sentences import LOOKAHEAD, ends_by, sentence_at, sentences
+from serving.chat.guard.sources import Known, Stated, stated
+from serving.chat.guard.subject import Fit, Passage, Subjects
+from serving.chat.guard.verdict import HELD_AGAINST, Derivation, Judged, Status
+
+LEFT_CONTEXT = 64
+"""Characters before a text that decide how its first figure reads."""
+BEFORE = 8
+"""Earlier sentences of the answer that may say what a later one is about."""
+_FALLS = (
+    "decreas",
+    "declin",
+    "fell",
+    "fall",
+    "drop",
+    "down",
+    "loss",
+    "lower",
+    "減",
+    "下落",
+    "下降",
+    "損",
+    "亏",
+    "虧",
+    "マイナス",
+)
+_BARE_MONEY = 100
+"""A number from here on may stand for an amount of money with its currency left out."""
+
+
+class Guard:
+    """The figures of one question and its evidence, read once, when the first figure of the answer is met."""
+
+    def __init__(
+        self,
+        question: str,
+        evidence: Sequence[Evidence],
+        language: Language = Language.ENGLISH,
+        firm: str = "",
+        context: str | None = None,
+    ) -> None:
+        self._question = question
+        self._context = context
+        self._evidence = evidence
+        self._language = language
+        self._firm = firm
+
+    @cached_property
+    def known(self) -> Known:
+        return Known()
+
+    @cached_property
+    def stated(self) -> list[Stated]:
+        """The figures of the evidence."""
+        return stated(self._evidence, self.known)
+
+    @cached_property
+    def subjects(self) -> Subjects:
+        assert self.stated is not None  # fills `known`
+        return Subjects(self.known, self._question, self._language, self._firm)
+
+    @cached_property
+    def asked_about(self) -> list[Passage]:
+        """The question, and the question as it was searched where that says more."""
+        more = self._context if self._context and self._context != self._question else None
+        return [self.subjects.question, *([self.subjects.passage(more)] if more else [])]
+
+    @cached_property
+    def asked(self) -> list[Figure]:
+        """The figures of the question."""
+        return figures.find(self._question)
+
+    def judge(self, text: str, *, data: bool = False) -> list[Judged]:
+        """A verdict on each figure in `text`, in order. `data` says that it is JSON."""
+        hearing = Hearing(self, data=data)
+        hearing.read(text, len(text))
+        hearing.decide(text, done=True)
+        return hearing.judged
+
+
+class Hearing:
+    """The figures of one text that is still being written, judged one after the other.
+
+    `read` takes the figures in what is settled of the text, `decide` judges those whose sentence tells enough and says
+    up to where nothing is open any more. A verdict depends on the text up to the end of the figure's sentence, or
+    `LOOKAHEAD` code points on, and on nothing behind; so it is the same for a stream and for the whole text.
+    """
+
+    def __init__(self, guard: Guard, *, data: bool = False) -> None:
+        self._guard = guard
+        self._data = data
+        self._settled = 0
+        self._found: list[Figure] = []
+        self.judged: list[Judged] = []
+
+    def read(self, text: str, settled: int) -> None:
+        """Takes the figures of `text` that end at or before `settled`, before which nothing is open any more."""
+        if settled > self._settled and figures.may_begin(text, self._settled, settled):
+            window = max(0, self._settled - LEFT_CONTEXT)
+            for found in figures.find(text[window:settled]):
+                figure = replace(found, start=found.start + window, end=found.end + window)
+                if figure.start >= self._settled:
+                    self._found.append(figure)
+        self._settled = max(self._settled, settled)
+
+    def decide(self, text: str, *, done: bool = False) -> int:
+        """Judges what can be judged; returns the index from which on text must wait."""
+        while len(self.judged) < len(self._found):
+            figure = self._found[len(self.judged)]
+            judged = self._judge(text, figure, done)
+            if judged is None:
+                return figure.start
+            self.judged.append(judged)
+        return self._settled
+
+    def _judge(self, text: str, figure: Figure, done: bool) -> Judged | None:
+        """The verdict on `figure`; None while what follows may still change it."""
+        if self._data:
+            return self._judge_value(text, figure)
+        end = ends_by(text, figure.end)
+        over = done or end is not None or len(text) - figure.end >= LOOKAHEAD
+        end = min(end if end is not None else len(text), figure.end + LOOKAHEAD)
+        start, _ = sentence_at(text[:end], figure.start)
+        here = [one for one in self._found if start <= one.start and one.end <= end]
+        sentence = text[start:end]
+        local = [replace(one, start=one.start - start, end=one.end - start) for one in here]
+        target = replace(figure, start=figure.start - start, end=figure.end - start)
+        passages = [self._guard.subjects.passage(sentence, local), *self._earlier(text, start)]
+        found, fit, sure = self._find(figure, target, passages, not self.judged)
+        if found is not None and fit is not Fit.CONFLICT:
+            if not over and not (fit is Fit.NAMED and sure):
+                return None
+            return Judged(figure, Status.SUPPORTED, found.evidence, (found.figure.start, found.figure.end))
+        if not over:
+            return None
+        if derived := self._derived(figure, here, start, sentence):
+            return Judged(figure, Status.DERIVED, derivation=derived)
+        if any(same(figure, asked) for asked in self._guard.asked) and not_affirmed(sentence, target):
+            return Judged(figure, Status.ECHOED)
+        if found is not None:
+            return Judged(figure, Status.MISATTRIBUTED, found.evidence, (found.figure.start, found.figure.end))
+        return Judged(figure, Status.UNSUPPORTED)
+
+    def _earlier(self, text: str, start: int) -> list[Passage]:
+        """What counts where a sentence names nothing: the sentences before it, nearest first, then the question."""
+        subjects = self._guard.subjects
+        before = sentences(text[:start])[-BEFORE:]
+        passages = [subjects.passage(text[low:high]) for low, high in reversed(before)]
+        return [*passages, *self._guard.asked_about]
+
+    def _find(
+        self, figure: Figure, target: Figure, passages: Sequence[Passage], first: bool
+    ) -> tuple[Stated | None, Fit, bool]:
+        """The place of the evidence that fits a figure best, how, and whether no later word changes that."""
+        here = passages[0]
+        candidates = [one for one in self._guard.stated if any(agrees(figure, r, one, here.text) for r in one.readings)]
+        best: tuple[tuple[int, int], Stated] | None = None
+        for one in candidates:
+            fit = self._guard.subjects.fit(one, passages, target)
+            score = (int(fit), _closeness(here.text, passages[-1].text if first else "", one))
+            if best is None or score > best[0]:
+                best = score, one
+        if best is None:
+            return None, Fit.SILENT, False
+        before = [mention for mention in here.known if mention.end <= target.start]
+        slots = {mention.slot for mention in before}
+        sure = all(slot in slots for slot in best[1].own if slot != "prose") and len(before) == len(slots)
+        return best[1], Fit(best[0][0]), sure
+
+    def _derived(self, figure: Figure, here: Sequence[Figure], start: int, sentence: str) -> Derivation | None:
+        """A derivation from supported figures of this sentence, and of the two before it."""
+        operands = [
+            one.figure for one in self.judged if one.status is Status.SUPPORTED and one.figure.start >= start - 240
+        ]
+        operands += [one for one in here if one.start > figure.start and self._stands(one)]
+        return derivation(figure, [self._with_unit(one) for one in operands], sentence)
+
+    def _stands(self, figure: Figure) -> bool:
+        """Whether the evidence states a figure at all; one that follows the derived one is judged after it."""
+        return any(agrees(figure, r, one, "") for one in self._guard.stated for r in one.readings)
+
+    def _with_unit(self, figure: Figure) -> Figure:
+        """A bare number as the money that the evidence makes of it."""
+        if figure.kind is not Kind.NUMBER:
+            return figure
+        for one in self._guard.stated:
+            for reading in one.readings:
+                if reading.kind is Kind.MONEY and reading.value == figure.value:
+                    return replace(figure, kind=Kind.MONEY, unit=reading.unit)
+        return figure
+
+    def _judge_value(self, text: str, figure: Figure) -> Judged:
+        """A figure in JSON: a field's value stands without unit, and passing on what was asked affirms nothing."""
+        bare = figure.kind is Kind.NUMBER
+        for one in self._guard.stated:
+            if any(same(figure, r) or (bare and figure.value == r.value) for r in one.readings):
+                return Judged(figure, Status.SUPPORTED, one.evidence, (one.figure.start, one.figure.end))
+        if any(same(figure, asked) or (bare and figure.value == asked.value) for asked in self._guard.asked):
+            return Judged(figure, Status.ECHOED)
+        return Judged(figure, Status.UNSUPPORTED)
+
+
+def agrees(figure: Figure, reading: Figure, one: Stated, sentence: str) -> bool:
+    """Whether the evidence states what `figure` says: the same, or what follows from it by leaving out."""
+    if same(figure, reading):
+        return True
+    if figure.kind is Kind.DATE and reading.kind is Kind.DATE:
+        return _leaves_out(figure.value, reading.value)
+    if figure.kind is Kind.NUMBER and reading.kind is Kind.DATE and isinstance(reading.value, tuple):
+        return figure.value == reading.value[0]
+    if not isinstance(figure.value, Decimal) or not isinstance(reading.value, Decimal):
+        return False
+    if figure.kind is Kind.NUMBER and reading.kind is Kind.MONEY:
+        return figure.value == reading.value and figure.value >= _BARE_MONEY
+    if figure.kind is Kind.MONEY and reading.kind is Kind.NUMBER and reading.value == figure.value:
+        return one.lead.endswith((": ", "：", ":", ": $ ", "(")) and figure.value >= _BARE_MONEY
+    if figure.kind is reading.kind and figure.unit == reading.unit and figure.value == -reading.value:
+        return bool(sentence) and any(mark in sentence.lower() for mark in _FALLS)
+    return one.bracketed and figure.value == -reading.value and figure.kind in (reading.kind, Kind.MONEY)
+
+
+def _leaves_out(less: object, more: object) -> bool:
+    """Whether one date says part of another: 1 April of 1 April 2026, 2026 of both."""
+    if not isinstance(less, tuple) or not isinstance(more, tuple):
+        return False
+    return any(part is not None for part in less) and all(a is None or a == b for a, b in zip(less, more, strict=True))
+
+
+def _closeness(sentence: str, question: str, one: Stated) -> int:
+    """How many words, or pairs of characters, a sentence shares with the place where a figure stands."""
+    return len(_pieces(f"{sentence} {question}") & _pieces(f"{one.unit} {' '.join(one.evidence.heading)}"))
+
+
+def _pieces(text: str) -> set[str]:
+    folded = fold(text)
+    pieces = set(words(folded)) if not is_cjk(folded) else set()
+    return pieces or {folded[i : i + 2] for i in range(len(folded) - 1)}
+
+
+def held_against(judged: Judged) -> bool:
+    return judged.status in HELD_AGAINST

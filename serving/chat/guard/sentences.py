@@ -1,0 +1,97 @@
+"""Sentences and lines of an answer or of evidence, and what stands in which order inside one."""
+
+import re
+from collections.abc import Sequence
+from typing import TypeVar
+
+from common.figures import Figure
+from serving.chat.guard.names import Mention
+
+_END = re.compile(r"[。！？\n]|[.!?](?=[\s\"'”’)\]]|\Z)")
+_ABBREVIATED = re.compile(r"(?:\b(?:No|Nos|approx|e\.g|i\.e|vs|Mr|Mrs|Ms|Dr|Inc|Ltd|Co|Corp|St)|\b[A-Z]|\A\s*\d+)\Z")
+LOOKAHEAD = 120
+"""Code points behind a figure that may still decide its verdict, where its sentence does not end before."""
+
+
+def sentence_at(text: str, at: int) -> tuple[int, int]:
+    """The sentence or line of `text` around `at`."""
+    start, end = 0, len(text)
+    for found in _END.finditer(text):
+        if _goes_on(text, found):
+            continue
+        if found.end() <= at:
+            start = found.end()
+        else:
+            end = found.end()
+            break
+    return start, end
+
+
+def sentences(text: str) -> list[tuple[int, int]]:
+    """All sentences and lines of `text`."""
+    spans: list[tuple[int, int]] = []
+    start = 0
+    for found in _END.finditer(text):
+        if not _goes_on(text, found):
+            spans.append((start, found.end()))
+            start = found.end()
+    if start < len(text):
+        spans.append((start, len(text)))
+    return spans
+
+
+def ends_by(text: str, at: int) -> int | None:
+    """Where the sentence around `at` ends, once nothing that may follow `text` can change that; else None."""
+    for found in _END.finditer(text, at):
+        if not _goes_on(text, found):
+            certain = found.end() < len(text) or found[0] in "。！？\n"
+            return found.end() if certain else None
+    return None
+
+
+def _goes_on(text: str, found: re.Match[str]) -> bool:
+    return found[0] == "." and _ABBREVIATED.search(text[max(0, found.start() - 8) : found.start()]) is not None
+
+
+Named = TypeVar("Named", bound=Mention)
+
+
+def spoken_of(names: Sequence[Named], figures: Sequence[Figure], figure: Figure) -> list[Named]:
+    """The names that a sentence speaks of with `figure`, told by their order. All are of that one sentence.
+
+    Gold 2, Basic 1: the name before. 2 for Gold, 1 for Basic: the name behind. Basic and Gold cost 1 and 2: in turn.
+    Where the order does not tell, the names on both sides.
+    """
+    if len({name.name for name in names}) <= 1:
+        return list(names)
+    alike = [one for one in figures if one.kind is figure.kind]
+    line = sorted([*names, *alike], key=lambda item: item.start)
+    at = next(i for i, item in enumerate(line) if item.start == figure.start and not isinstance(item, Mention))
+    first = at
+    while first > 0 and not isinstance(line[first - 1], Mention):
+        first -= 1
+    last = at
+    while last + 1 < len(line) and not isinstance(line[last + 1], Mention):
+        last += 1
+    before = _names_back(line, first, names)
+    after = _names_on(line, last, names)
+    if not before:
+        return after
+    if not after or not isinstance(line[-1], Mention):
+        count = last - first + 1
+        return [before[at - first]] if count > 1 and count == len(before) else before
+    return after if not isinstance(line[0], Mention) else before + after
+
+
+def _names_back(line: Sequence[object], at: int, names: Sequence[Named]) -> list[Named]:
+    start = at
+    while start > 0 and isinstance(line[start - 1], Mention):
+        start -= 1
+    return [name for name in names if any(name is item for item in line[start:at])]
+
+
+def _names_on(line: Sequence[object], at: int, names: Sequence[Named]) -> list[Named]:
+    end = at + 1
+    while end < len(line) and isinstance(line[end], Mention):
+        end += 1
+    return [name for name in names if any(name is item for item in line[at + 1 : end])]

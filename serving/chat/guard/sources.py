@@ -1,0 +1,201 @@
+"""What the evidence states: each of its figures with the things it is about.
+
+A chunk stands under headings. Inside it a line is a table row (`Column: value; Column: value`, the first cell names the
+row), a labelled item (`Label: value`), or prose, where the names in the sentence say what it is about.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+
+from common import figures
+from common.evidence import Evidence
+from common.figures import Figure, Kind
+from common.figures.value import exact
+from serving.chat.guard.names import Mention, fold, is_cjk, owners, runs
+from serving.chat.guard.sentences import sentences, spoken_of
+
+_SEGMENT = re.compile(r"(?P<label>[^:：;。\n]{1,80}?(?:: ?:)?)(?:: |：)(?P<value>[^;\n]*)")
+_LABELLED = re.compile(r"[^:：。.!?\n]{1,60}(?:: |：)")
+_LONGEST_ITEM = 160
+_SCALES = {
+    10**3: re.compile(r"\bin thousands\b|千円|千元|仟元|thousands of", re.I),
+    10**6: re.compile(r"\bin millions\b|百万円|百萬|百万元|millions of", re.I),
+    10**8: re.compile(r"億円|億元|亿元"),
+    10**9: re.compile(r"\bin billions\b|billions of", re.I),
+}
+_CURRENCIES = {
+    "USD": re.compile(r"\bUSD\b|US\$|\bdollars?\b|(?<![A-Z])\$|美元|ドル", re.I),
+    "JPY": re.compile(r"\bJPY\b|\byen\b|円|日圓", re.I),
+    "TWD": re.compile(r"\bTWD\b|NT\$|新[臺台][幣币]"),
+    "EUR": re.compile(r"\bEUR\b|\beuros?\b|€|ユーロ|歐元", re.I),
+    "GBP": re.compile(r"\bGBP\b|\bpounds?\b|£", re.I),
+    "CNY": re.compile(r"\bCNY\b|\bRMB\b|人民[幣币]"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """One figure of one chunk. `own` maps a kind of name (section, key:…, label:…, prose) to what this figure has.
+
+    `unit` is the folded sentence, item or row around it, `lead` what that says up to it. `readings` are the figures
+    that it may be taken for: as written, and with the currency and scale that a table states once for all its cells.
+    """
+
+    evidence: Evidence
+    figure: Figure
+    readings: tuple[Figure, ...]
+    unit: str
+    lead: str
+    own: dict[str, frozenset[str]]
+    bracketed: bool = False
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Every name that it has, labels aside."""
+        return frozenset(name for slot, names in self.own.items() if not slot.startswith("label") for name in names)
+
+
+@dataclass(slots=True)
+class Known:
+    """Every name of the evidence, by kind. Within one kind names exclude each other."""
+
+    slots: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
+
+    def add(self, slot: str, name: str) -> str:
+        self.slots.setdefault(slot, set()).add(name)
+        return name
+
+
+def stated(evidence: Sequence[Evidence], known: Known) -> list[Stated]:
+    """The figures of `evidence`, in order; their names are added to `known`."""
+    return [one for chunk in evidence for one in _of_chunk(chunk, known)]
+
+
+def _of_chunk(chunk: Evidence, known: Known) -> Iterator[Stated]:
+    found = figures.find(chunk.text)
+    path = tuple(fold(part) for part in chunk.heading if part)
+    if path:
+        known.add("section", path[-1])
+    section = {"section": frozenset(path[-1:])}
+    above = "\n".join(chunk.heading)
+    at = 0
+    for line in chunk.text.split("\n"):
+        start, end = at, at + len(line)
+        at = end + 1
+        inside = [figure for figure in found if start <= figure.start < end]
+        segments = _segments(line)
+        if not inside and not segments:
+            continue
+        if segments:
+            yield from _of_row(chunk, line, start, segments, inside, section, path, above, known)
+        else:
+            yield from _of_prose(chunk, line, start, inside, section, known)
+
+
+def _segments(line: str) -> list[tuple[int, int, str, str]]:
+    """Start, end, label and value of each cell of a row, or of a labelled item; none for prose."""
+    if not _LABELLED.match(line) or ("; " not in line and len(line) > _LONGEST_ITEM):
+        return []
+    cells: list[tuple[int, int, str, str]] = []
+    at = 0
+    for piece in line.split("; "):
+        match = _SEGMENT.match(piece)
+        if match:
+            cells.append((at, at + len(piece), fold(match["label"]).strip(" :"), fold(match["value"]).strip()))
+        elif cells:
+            start, _, label, value = cells[-1]
+            cells[-1] = (start, at + len(piece), label, f"{value}; {fold(piece)}")
+        at += len(piece) + 2
+    return cells
+
+
+def _of_row(
+    chunk: Evidence,
+    line: str,
+    start: int,
+    cells: list[tuple[int, int, str, str]],
+    inside: Sequence[Figure],
+    section: dict[str, frozenset[str]],
+    path: tuple[str, ...],
+    above: str,
+    known: Known,
+) -> Iterator[Stated]:
+    labels = f"label:{'/'.join(path)}"
+    shared = dict(section)
+    if len(cells) > 1:
+        key = f"key:{cells[0][2]}"
+        shared[key] = frozenset({known.add(key, cells[0][3])})
+    for i, (low, high, label, _) in enumerate(cells):
+        keyed = len(cells) > 1 and i == 0
+        if not keyed:
+            known.add(labels, label)
+        for figure in inside:
+            if low <= figure.start - start < high:
+                own = shared if keyed else shared | {labels: frozenset({label})}
+                context = f"{above}\n{cells[0][2]}\n{label}\n{line if len(cells) == 1 else ''}"
+                bracketed = _bracketed(chunk.text, figure)
+                readings = _readings(figure, context)
+                yield Stated(
+                    chunk, figure, readings, fold(line), fold(line[low : figure.start - start]), own, bracketed
+                )
+
+
+def _of_prose(
+    chunk: Evidence,
+    line: str,
+    start: int,
+    inside: Sequence[Figure],
+    section: dict[str, frozenset[str]],
+    known: Known,
+) -> Iterator[Stated]:
+    before: frozenset[str] = frozenset()
+    for low, high in sentences(line):
+        text = line[low:high]
+        here = [replace(f, start=f.start - start - low, end=f.end - start - low) for f in inside]
+        here = [figure for figure in here if 0 <= figure.start < len(text)]
+        names = prose_names(text)
+        for name in names if here else ():
+            known.add("prose", name.name)
+        edge = 0
+        for figure in here:
+            own = frozenset(name.name for name in spoken_of(names, here, figure)) or before
+            whole = replace(figure, start=figure.start + start + low, end=figure.end + start + low)
+            yield Stated(
+                chunk,
+                whole,
+                (whole,),
+                fold(text),
+                fold(text[edge : figure.start]),
+                section | ({"prose": own} if own else {}),
+                _bracketed(chunk.text, whole),
+            )
+            edge = figure.end
+        before = frozenset(name.name for name in names) or before
+
+
+def prose_names(text: str) -> list[Mention]:
+    """The names that a sentence of evidence is about: capitalised ones, and owners in Chinese and Japanese."""
+    owned = owners(text)
+    return [name for name in runs(text) if not is_cjk(name.name) or name.name in owned]
+
+
+def _bracketed(text: str, figure: Figure) -> bool:
+    """Whether a figure stands alone in brackets, as accounts write what is negative."""
+    return text[figure.start - 1 : figure.start] == "(" and text[figure.end : figure.end + 1] == ")"
+
+
+def _readings(figure: Figure, context: str) -> tuple[Figure, ...]:
+    """`figure`, and what it is with the currency and the scale that its table states."""
+    if figure.kind not in (Kind.NUMBER, Kind.MONEY) or not isinstance(figure.value, Decimal):
+        return (figure,)
+    out = [figure]
+    currency = figure.unit or next((code for code, mark in _CURRENCIES.items() if mark.search(context)), None)
+    scales = [Decimal(scale) for scale, mark in _SCALES.items() if mark.search(context)] or [Decimal(1)]
+    for scale in scales:
+        value = exact(figure.value, scale)
+        if currency:
+            out.append(replace(figure, kind=Kind.MONEY, unit=currency, value=value))
+        out.append(replace(figure, kind=Kind.NUMBER, unit=None, value=value))
+    return tuple(out)

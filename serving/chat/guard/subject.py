@@ -1,0 +1,262 @@
+"""Whether a figure of the evidence is about what a piece of the answer speaks of.
+
+Names of one kind exclude each other: sections, the rows of a table, the columns of a row, the items of a list, the
+names in prose. A figure conflicts with a text that names a thing of such a kind which it does not have, while it has
+another. A name that the evidence does not know counts where it is the sibling of the figure's own (Gold Card and Basic
+Card), or where the question asks about it and the chunk never says it.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from common.figures import Figure
+from common.language import Language
+from serving.chat.guard.attributes import attributes
+from serving.chat.guard.names import (
+    Mention,
+    comparable,
+    fold,
+    is_cjk,
+    is_opener,
+    occurrences,
+    owners,
+    runs,
+    shortenings,
+    sibling_within,
+    siblings,
+    stands_alone,
+    words,
+)
+from serving.chat.guard.sentences import spoken_of
+from serving.chat.guard.sources import Known, Stated
+
+
+class Fit(IntEnum):
+    """How a figure of the evidence fits a text: about something else, nothing said, about the same."""
+
+    CONFLICT = 0
+    SILENT = 1
+    NAMED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class KnownMention(Mention):
+    """A name of the evidence, with its kind."""
+
+    slot: str
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A sentence of the answer, or the question: the names in it, and what it asks or says a figure is of.
+
+    `figures` are those of the same sentence, with indices of `text`.
+    """
+
+    text: str
+    known: tuple[KnownMention, ...]
+    unknown: tuple[Mention, ...]
+    figures: tuple[Figure, ...] = ()
+
+    @property
+    def names_something(self) -> bool:
+        """Whether it names a thing that the evidence knows."""
+        return any(not mention.slot.startswith("label") for mention in self.known)
+
+
+class Subjects:
+    """The names of one answer's evidence and question."""
+
+    def __init__(self, known: Known, question: str, language: Language, firm: str = "") -> None:
+        self._language = language
+        self._firm = set(words(firm))
+        self._forms = _forms(known)
+        self._known = known
+        self.question = self.passage(question)
+        self._asked = {mention.name for mention in self.question.unknown if not is_cjk(mention.name)} | owners(question)
+
+    def passage(self, text: str, figures: Sequence[Figure] = ()) -> Passage:
+        """`text` with the names in it."""
+        folded = fold(text)
+        known: list[KnownMention] = []
+        taken: list[tuple[int, int]] = []
+        for form, short, slots in self._forms:
+            for start, end in occurrences(form, folded):
+                if any(start < high and end > low and (low, high) != (start, end) for low, high in taken):
+                    continue
+                if short and is_cjk(form) and not stands_alone(folded, start):
+                    continue
+                taken.append((start, end))
+                known += [KnownMention(start, end, name, slot) for slot, name in slots]
+        unknown: list[Mention] = []
+        for run in runs(text, openers=True):
+            over = [name for name in known if name.start < run.end and name.end > run.start]
+            whole = [name for name in over if name.end - name.start == len(name.name)]
+            if whole and any(name.start <= run.start or name.end >= run.end or is_cjk(run.name) for name in whole):
+                continue
+            if self._firm and set(words(run.name)) <= self._firm:
+                continue
+            resolved = [] if is_cjk(run.name) else self._resolved(run)
+            if resolved:
+                known = [name for name in known if name not in over] + resolved
+            elif (not over or not is_cjk(run.name)) and not is_opener(text, run):
+                unknown.append(run)
+        return Passage(text, tuple(known), tuple(unknown), tuple(figures))
+
+    def _resolved(self, run: Mention) -> list[KnownMention]:
+        """A capitalised run as the one name of its kind that holds all of its words."""
+        mine = set(words(run.name))
+        found: list[KnownMention] = []
+        for slot, names in self._known.slots.items():
+            fitting = [name for name in names if mine <= set(words(name))] if not slot.startswith("label") else []
+            if len(fitting) == 1:
+                found.append(KnownMention(run.start, run.end, fitting[0], slot))
+        return found
+
+    def fit(self, one: Stated, passages: Sequence[Passage], figure: Figure | None) -> Fit:
+        """How `one` fits `figure` of the first passage; where that names nothing, the next one decides, and so on."""
+        if self._other_attribute(one, passages, figure):
+            return Fit.CONFLICT
+        for i, passage in enumerate(passages):
+            fit = self._fit(one, passage, figure if i == 0 else None)
+            if fit is not Fit.SILENT or passage.names_something:
+                return fit
+        return Fit.SILENT
+
+    def _fit(self, one: Stated, passage: Passage, figure: Figure | None) -> Fit:
+        named = conflict = loose = False
+        for slot in dict.fromkeys(mention.slot for mention in passage.known):
+            mentions = [mention for mention in passage.known if mention.slot == slot]
+            spoken = spoken_of(mentions, passage.figures, figure) if figure else mentions
+            if slot.startswith("label"):
+                conflict = conflict or (figure is not None and self._other_label(one, slot, spoken, passage, figure))
+            elif any(_has(one, mention) for mention in spoken):
+                named = True
+            elif spoken and slot == "prose":
+                loose = loose or (slot in one.own and _tells_apart(spoken, one.own[slot]))
+            elif spoken and slot in one.own:
+                conflict = True
+        if conflict or (loose and not named):
+            return Fit.CONFLICT
+        if named:
+            return Fit.NAMED
+        unknown = spoken_of(passage.unknown, passage.figures, figure) if figure else passage.unknown
+        return self._unknown(one, unknown, passage)
+
+    def _unknown(self, one: Stated, unknown: Iterable[Mention], passage: Passage) -> Fit:
+        """What names that the evidence does not know say: nothing, unless they stand in for one of its own."""
+        conflict = False
+        everything = fold("\n".join((one.evidence.title, *one.evidence.heading, one.evidence.text)))
+        asked_itself = any(_has(one, mention) for mention in self.question.known if mention.slot in one.own)
+        for mention in unknown:
+            name = mention.name
+            if _stands_in(name, everything):
+                if not is_cjk(name):
+                    return Fit.NAMED
+                continue
+            if is_cjk(name) and not comparable(one.evidence.lang, self._language):
+                continue
+            rivals = [other for other in one.names if is_cjk(other) == is_cjk(name)]
+            sibling = any(siblings(name, other) or sibling_within(other, name) for other in rivals)
+            conflict = conflict or sibling or (bool(rivals) and not asked_itself and name in self._asked)
+        return Fit.CONFLICT if conflict else Fit.SILENT
+
+    def _other_label(
+        self, one: Stated, slot: str, spoken: Sequence[KnownMention], passage: Passage, figure: Figure
+    ) -> bool:
+        """Whether the answer gives the figure to another column or item than the evidence does."""
+        own = one.own.get(slot)
+        if not own or not spoken or any(mention.name in own for mention in spoken):
+            return False
+        low = max((other.end for other in passage.figures if other.end <= figure.start), default=0)
+        high = min((other.start for other in passage.figures if other.start >= figure.end), default=len(passage.text))
+        around = fold(passage.text[low:high])
+        return not any(piece in around for label in own for piece in self._telling(slot, label))
+
+    def _telling(self, slot: str, label: str) -> set[str]:
+        """What of a label the others of its kind lack: its own words, or its own pairs of characters."""
+        others = " ; ".join(name for name in self._known.slots.get(slot, ()) if name != label)
+        if is_cjk(label):
+            return {label[i : i + 2] for i in range(len(label) - 1) if label[i : i + 2] not in others}
+        return set(words(label)) - set(words(others))
+
+    def _other_attribute(self, one: Stated, passages: Sequence[Passage], figure: Figure | None) -> bool:
+        """Whether the answer calls a figure a fee that the evidence calls a limit."""
+        if figure is None:
+            return False
+        here = passages[0]
+        edge = max((other.end for other in here.figures if other.end <= figure.start), default=0)
+        said = attributes(here.text[edge : figure.start])
+        if not said:
+            return False
+        meant = attributes(one.lead)
+        return bool(meant) and not said & meant
+
+
+def _forms(known: Known) -> list[tuple[str, bool, list[tuple[str, str]]]]:
+    """Every writing of every name, longest first: the folded form, whether it is a shortened one, kinds and names."""
+    forms: dict[str, tuple[bool, list[tuple[str, str]]]] = {}
+    for slot, names in known.slots.items():
+        for name in names:
+            if len(name) >= (2 if is_cjk(name) else 3):
+                forms.setdefault(name, (False, []))[1].append((slot, name))
+    for slot, names in known.slots.items():
+        if slot.startswith(("label", "prose")):
+            continue
+        for name in names:
+            for form in shortenings(name, names):
+                short = forms.setdefault(form, (True, []))
+                if short[0]:
+                    short[1].append((slot, name))
+    # A form that two names of a kind share tells nothing.
+    unique = [
+        (form, short, [(slot, name) for slot, name in meant if not short or sum(s == slot for s, _ in meant) == 1])
+        for form, (short, meant) in forms.items()
+    ]
+    return sorted((entry for entry in unique if entry[2]), key=lambda entry: -len(entry[0]))
+
+
+def _has(one: Stated, mention: KnownMention) -> bool:
+    """Whether a figure is about a name: its own, one above it, or one that its sentence says."""
+    name = mention.name
+    if any(name in names for names in one.own.values()):
+        return True
+    if any(name == fold(part) for part in one.evidence.heading):
+        return True
+    if mention.slot in one.own and mention.slot != "section":
+        return False
+    if "prose" in one.own and mention.slot == "section":
+        told = [own for own in one.own["prose"] if own != name]
+        if told and name not in one.own["prose"] and any(siblings(name, own) for own in told):
+            return False
+    return any(True for _ in occurrences(name, one.unit)) or any(
+        _within(name, own) for own in one.own.get("section", ())
+    )
+
+
+def _within(name: str, section: str) -> bool:
+    """Whether a section is about a part of `name`: statements of an account, but not the Plus of a card."""
+    if name not in section or name == section:
+        return False
+    rest = section.replace(name, "", 1)
+    return len(rest.split()) > 1 if not is_cjk(section) else not siblings(name, section)
+
+
+def _tells_apart(spoken: Sequence[Mention], own: Iterable[str]) -> bool:
+    """Whether names in prose exclude each other: Latin ones do, Chinese and Japanese ones where they are siblings."""
+    mine = list(own)
+    return all(
+        any(
+            is_cjk(name) == is_cjk(mention.name) and (not is_cjk(name) or siblings(name, mention.name)) for name in mine
+        )
+        for mention in spoken
+    )
+
+
+def _stands_in(name: str, folded: str) -> bool:
+    """Whether a chunk says a name: whole, or in Latin script all of its words."""
+    if is_cjk(name):
+        return name in folded
+    said = set(words(folded))
+    return all(word in said for word in words(name))
