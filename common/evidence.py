@@ -38,16 +38,32 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
+class Reranking:
+    """What the reranker did in one search. Where it was not `applied`, the order is the one without it."""
+
+    applied: bool
+    candidates: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Findings:
-    """What one search found: everything in it belongs to one snapshot. `weak` says that it won't carry an answer."""
+    """What one search found: everything in it belongs to one snapshot. `weak` says that it won't carry an answer.
+
+    `reranked` is None where no reranker is set, or nothing was there to order.
+    """
 
     snapshot: int
     weak: bool
     evidence: tuple[Evidence, ...]
+    reranked: Reranking | None = None
 
     def to_wire(self) -> dict[str, Any]:
-        return {"snapshot": self.snapshot, "weak": self.weak, "evidence": [e.to_wire() for e in self.evidence]}
+        reranked = asdict(self.reranked) if self.reranked else None
+        evidence = [e.to_wire() for e in self.evidence]
+        return {"snapshot": self.snapshot, "weak": self.weak, "evidence": evidence, "reranked": reranked}
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> Self:
-        return cls(wire["snapshot"], wire["weak"], tuple(Evidence.from_wire(e) for e in wire["evidence"]))
+        reranked = Reranking(**found) if (found := wire.get("reranked")) else None
+        return cls(wire["snapshot"], wire["weak"], tuple(Evidence.from_wire(e) for e in wire["evidence"]), reranked)

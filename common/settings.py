@@ -81,6 +81,16 @@ class Embedder(Section):
     api_key_file: Path | None = None
 
 
+class Reranker(Section):
+    """What reads question and chunk together and orders the best candidates anew. Without `url` there is none."""
+
+    url: str | None = None
+    model: str | None = None
+    api_key_file: Path | None = None
+    candidates: int = Field(default=20, ge=2, le=50)
+    timeout: float = Field(default=1.0, gt=0)
+
+
 class Gate(Section):
     """Below these, no adapter version reaches a channel."""
 
@@ -136,7 +146,6 @@ class Policy(Section):
 
 class FolderSource(Section):
     """A folder that is watched: a file saved in it is in the next answer."""
-    REGENERATE = "regenerate"
 
     name: str
     kind: Literal["folder"]
@@ -192,6 +201,7 @@ class Settings(BaseSettings):
     audit: Database = Database()
     vectors: Vectors = Vectors()
     embedder: Embedder = Embedder()
+    reranker: Reranker = Reranker()
     adapters: Adapters = Adapters()
     assistants: tuple[Assistant, ...] = ()
     policies: tuple[Policy, ...] = ()

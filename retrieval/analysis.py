@@ -1,8 +1,8 @@
 """Text to terms: what a reader would call the same is one term, in English, Japanese and Chinese.
 
-Width, case, accents and Traditional or Simplified form are folded; thousands separators go; a product code is found as
-typed and without its hyphen; English words lose their inflection; Chinese and Japanese become overlapping pairs of
-characters, which need no dictionary and miss no word.
+Width, case and accents are folded, and so are the Traditional, Simplified and Japanese forms of a character; thousands
+separators go; a product code is found as typed, with any dash and with none; English words lose their inflection;
+Chinese and Japanese become overlapping pairs of characters, which need no dictionary and miss no word.
 """
 
 import re
@@ -10,7 +10,7 @@ import unicodedata
 from functools import cache
 from importlib.resources import files
 
-VERSION = 1
+VERSION = 2
 """Raised with every change of what `terms` gives: an index of another version is rebuilt."""
 
 _HAN_KANA = "\u3005-\u3007\u3041-\u3096\u30a1-\u30fa\u30fc\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
@@ -21,6 +21,10 @@ _TERM = re.compile(
     rf"|(?P<han>[{_HAN_KANA}]+)"
     rf"|(?P<word>[^\W\d_{_HAN_KANA}]+)"
 )
+_LONG_VOWEL_AS_DASH = re.compile(r"(?<=[a-z0-9])[ー─](?=[a-z0-9])")
+_DASHES = dict.fromkeys(map(ord, "‐‑‒–−⁃﹘"), "-")
+_IN_NAMES = str.maketrans("髙﨑濵𠮷", "高崎濱吉")
+"""Forms of Japanese family names that Unicode keeps apart and readers do not."""
 _PARTS = re.compile(r"[a-z]+|\d+")
 _MARKS = re.compile(r"[\u0300-\u036f]")
 _STOP = frozenset(
@@ -42,7 +46,8 @@ def fold(text: str) -> str:
     text = unicodedata.normalize(
         "NFC", _MARKS.sub("", unicodedata.normalize("NFD", text)) if not text.isascii() else text
     )
-    return _THOUSANDS.sub("", text.translate(_simplified()))
+    text = text.translate(_IN_NAMES).translate(_simplified())
+    return _THOUSANDS.sub("", _LONG_VOWEL_AS_DASH.sub("-", text))
 
 
 def terms(text: str) -> list[str]:
@@ -92,7 +97,13 @@ def _stem(word: str) -> str:
 
 @cache
 def _simplified() -> dict[int, str]:
-    """OpenCC's table of single characters, Traditional to Simplified; old Japanese forms fall together with both."""
-    table = files("opencc") / "dictionary" / "TSCharacters.txt"
-    pairs = (line.split() for line in table.read_text("utf-8").splitlines() if line.strip())
-    return {ord(pair[0]): pair[1] for pair in pairs if len(pair) > 1 and len(pair[0]) == 1 and len(pair[1]) == 1}
+    """OpenCC's single characters, Traditional to Simplified, and Japanese to Traditional to Simplified; and dashes."""
+    simplified = {ord(one): other for one, other in _pairs("TSCharacters.txt")}
+    japanese = {ord(other): simplified.get(ord(one), one) for one, other in _pairs("JPVariants.txt")}
+    return japanese | simplified | _DASHES
+
+
+def _pairs(table: str) -> list[tuple[str, str]]:
+    lines = (files("opencc") / "dictionary" / table).read_text("utf-8").splitlines()
+    pairs = (line.split() for line in lines if line.strip())
+    return [(pair[0], pair[1]) for pair in pairs if len(pair) > 1 and len(pair[0]) == 1 and len(pair[1]) == 1]

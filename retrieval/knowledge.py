@@ -17,6 +17,7 @@ from retrieval.ledger.database import Ledger
 from retrieval.ledger.services import DEFAULT_TENANT
 from retrieval.lexical import Lexical
 from retrieval.publish import Publisher
+from retrieval.rerank import Reranker, open_reranker
 from retrieval.search import Search
 from retrieval.sources.sql import SqlWatch
 from retrieval.sources.watch import FolderWatch
@@ -37,15 +38,16 @@ class Knowledge:
         vectors: Vectors,
         home: Path,
         sources: Sequence[FolderSource | SqlSource] = (),
+        reranker: Reranker | None = None,
     ) -> None:
         with ledger.write() as connection:
             embeddings.register_embedder(connection, embedder.fingerprint, embedder.dimension)
-        self.ledger, self.embedder, self.vectors = ledger, embedder, vectors
+        self.ledger, self.embedder, self.vectors, self.reranker = ledger, embedder, vectors, reranker
         self.terms = Lexical(home / "terms")
         self.catalogs = Catalogs(home / "matrix", embedder.fingerprint, embedder.dimension)
         self.indexes = Indexes(ledger, embedder, vectors, self.terms, self.catalogs)
         self.publisher = Publisher(self.indexes)
-        self.search = Search(self.indexes, self.catalogs)
+        self.search = Search(self.indexes, self.catalogs, reranker=reranker)
         self.sources: list[Watcher] = [
             FolderWatch(source, ledger, self.publisher)
             if isinstance(source, FolderSource)
@@ -67,7 +69,8 @@ class Knowledge:
         with ledger.read() as connection:
             known = embeddings.fingerprints(connection)
         embedder = open_embedder(settings.embedder, known)
-        return cls(ledger, embedder, vectors, settings.home.absolute(), settings.sources)
+        reranker = open_reranker(settings.reranker)
+        return cls(ledger, embedder, vectors, settings.home.absolute(), settings.sources, reranker)
 
     def start(self) -> None:
         self.publisher.start()
@@ -83,6 +86,8 @@ class Knowledge:
         self.reading.shutdown()
         self.terms.close()
         self.vectors.close()
+        if self.reranker:
+            self.reranker.close()
         self.ledger.close()
 
     def missing(self) -> list[str]:

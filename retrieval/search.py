@@ -1,9 +1,8 @@
 """Search: one question, one snapshot, the best evidence that the asker may see.
 
-    pin → who may see what (exact, in memory) → neighbours and terms → fuse → confidence → evidence
+    pin → who may see what (exact, in memory) → neighbours and terms → fuse → rerank? → confidence → evidence
 
-Exact search over the allowed vectors is the reference, and is what small sets, the past and an absent Chroma get.
-Chroma only speeds up large open sets, and only as long as enough of what it finds is visible.
+What may not be read is left out before anything is scored, counted or ranked.
 """
 
 import logging
@@ -25,12 +24,13 @@ from retrieval.catalogs import Catalogs
 from retrieval.fuse import BEST, WEAK_BELOW, confidence, fuse
 from retrieval.indexes import Indexes, embedded_text_of
 from retrieval.ledger import bases, chunks, embeddings, snapshots, tenants
+from retrieval.ledger.chunks import Chunk
 from retrieval.lexical import EXACT_UP_TO as EXACT_UP_TO_TERMS
 from retrieval.lexical import IndexLost
-from retrieval.vectors import VectorsUnavailable
+from retrieval.neighbours import EXACT_UP_TO, Neighbours, exact
+from retrieval.rerank import Reranker, rerank
 
 _log = logging.getLogger(__name__)
-EXACT_UP_TO = 20_000  # allowed rows: below, multiplying them all takes less time than asking Chroma
 MOST_RESULTS = 50
 _REMEMBERED = 1024
 _LONGEST_QUESTION = 8_000
@@ -39,10 +39,16 @@ _LONGEST_QUESTION = 8_000
 class Search:
     """Answers questions from the ledger and its indexes. Blocking and thread-safe."""
 
-    def __init__(self, indexes: Indexes, catalogs: Catalogs, exact_up_to: int = EXACT_UP_TO) -> None:
-        self._indexes, self._catalogs = indexes, catalogs
+    def __init__(
+        self,
+        indexes: Indexes,
+        catalogs: Catalogs,
+        exact_up_to: int = EXACT_UP_TO,
+        reranker: Reranker | None = None,
+    ) -> None:
+        self._indexes, self._catalogs, self._reranker = indexes, catalogs, reranker
         self._ledger, self._embedder = indexes.ledger, indexes.embedder
-        self._exact_up_to = exact_up_to
+        self._neighbours = Neighbours(indexes.vectors, exact_up_to)
         self._questions: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -75,16 +81,18 @@ class Search:
         rows = np.flatnonzero(allowed)
         if not len(rows):
             return Findings(pin.number, True, ())
-        exact = len(rows) <= self._exact_up_to or pin.number != pin.head or not collection
-        dense = {} if exact else self._neighbours(catalog, str(collection), asked, rows)
-        if len(dense) < BEST:
-            dense = _exact(catalog, asked, rows)
+        dense = self._neighbours.near(catalog, asked, rows, BEST, collection if pin.number == pin.head else None)
         lexical = self._terms(catalog, principal, knowledge, question, allowed)
         langs = {row: catalog.lang(row) for row in {*dense, *lexical}}
-        ranked = [row for row, _ in fuse(question, dense, lexical, langs)][:top_k]
-        evidence = self._evidence(principal, catalog, tenant.secret, question, asked, ranked)
-        best = max((found.score for found in evidence), default=0.0)
-        return Findings(pin.number, best < (WEAK_BELOW if min_evidence is None else min_evidence), tuple(evidence))
+        ranked = [row for row, _ in fuse(question, dense, lexical, langs)]
+        depth = max(top_k, self._reranker.candidates if self._reranker else 0)
+        found, reranked = self._loaded(principal, catalog, ranked[:depth]), None
+        if self._reranker and len(found) > 1:
+            found, reranked = rerank(self._reranker, question, found, lambda one: embedded_text_of(one[1]))
+        evidence = self._evidence(catalog, tenant.secret, question, asked, found[:top_k])
+        best = max((one.score for one in evidence), default=0.0)
+        weak = best < (WEAK_BELOW if min_evidence is None else min_evidence)
+        return Findings(pin.number, weak, tuple(evidence), reranked)
 
     def _embed(self, question: str) -> NDArray[np.float32]:
         """The question's vector; the last ones are remembered."""
@@ -98,19 +106,6 @@ class Search:
             while len(self._questions) > _REMEMBERED:
                 self._questions.popitem(last=False)
         return vector
-
-    def _neighbours(
-        self, catalog: Catalog, collection: str, asked: NDArray[np.float32], rows: NDArray[np.int64]
-    ) -> dict[int, float]:
-        """Allowed rows near the question: Chroma's, and exactly those that Chroma is not known to find."""
-        try:
-            answer = self._indexes.vectors.query(collection, [asked], 4 * BEST)[0]
-        except VectorsUnavailable:
-            return {}
-        vector_of = catalog.column("vector")[rows]
-        near = np.array([catalog.keys[key] for key, _ in answer if key in catalog.keys], dtype=np.int64)
-        tail = np.flatnonzero(~catalog.placed)
-        return _exact(catalog, asked, rows[np.isin(vector_of, np.concatenate([near, tail]))])
 
     def _terms(
         self, catalog: Catalog, principal: Principal, knowledge: Sequence[str], question: str, allowed: Mask
@@ -136,20 +131,22 @@ class Search:
                 return dict(list(by_row.items())[:BEST])
             limit *= 8
 
+    def _loaded(self, principal: Principal, catalog: Catalog, rows: Sequence[int]) -> list[tuple[int, Chunk]]:
+        seq_of = {row: int(catalog.column("chunk")[row]) for row in rows}
+        with self._ledger.read() as connection:
+            loaded = chunks.load(connection, principal, list(seq_of.values()))
+        return [(row, loaded[seq]) for row, seq in seq_of.items() if seq in loaded]
+
     def _evidence(
         self,
-        principal: Principal,
         catalog: Catalog,
         secret: bytes,
         question: str,
         asked: NDArray[np.float32],
-        ranked: Sequence[int],
+        found: Sequence[tuple[int, Chunk]],
     ) -> list[Evidence]:
-        seq_of = {row: int(catalog.column("chunk")[row]) for row in ranked}
-        with self._ledger.read() as connection:
-            loaded = chunks.load(connection, principal, list(seq_of.values()))
-        cosines = _exact(catalog, asked, np.array(ranked, dtype=np.int64), count=len(ranked))
-        found = [(row, loaded[seq_of[row]]) for row in ranked if seq_of[row] in loaded]
+        rows = np.array([row for row, _ in found], dtype=np.int64)
+        cosines = exact(catalog, asked, rows, len(rows))
         covered = self._indexes.terms.coverage(question, [embedded_text_of(chunk) for _, chunk in found])
         asked_in = language_of(question)
         return [
@@ -171,24 +168,6 @@ class Search:
             )
             for (row, chunk), share in zip(found, covered, strict=True)
         ]
-
-
-def _exact(
-    catalog: Catalog, asked: NDArray[np.float32], rows: NDArray[np.int64], count: int = BEST
-) -> dict[int, float]:
-    """The `count` rows nearest to `asked` by cosine, computed for every one of `rows`. Shape of `asked`: `(d,)`."""
-    vector_of = catalog.column("vector")[rows]
-    rows, vector_of = rows[vector_of >= 0], vector_of[vector_of >= 0]
-    vectors = catalog.matrix.vectors
-    few = 2 * len(rows) < len(vectors)  # gathering most rows costs more than multiplying all
-    cosines = vectors[vector_of] @ asked if few else (vectors @ asked)[vector_of]
-    best = np.argsort(-cosines, kind="stable")[:count] if len(rows) <= 4 * count else _top(cosines, count)
-    return {int(rows[i]): float(cosines[i]) for i in best}
-
-
-def _top(cosines: NDArray[np.float32], count: int) -> NDArray[np.int64]:
-    some = np.argpartition(-cosines, count)[:count]
-    return some[np.argsort(-cosines[some], kind="stable")]
 
 
 def _check(question: str, top_k: int) -> None:

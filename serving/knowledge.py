@@ -14,6 +14,7 @@ from common.errors import GroundtoneError, KnowledgeUnavailable, from_body
 from common.evidence import Findings
 from common.principal import Principal
 from common.settings import KnowledgeService
+from serving.metrics import REQUEST
 
 PASSED_ON = ("content-type", "if-match", "idempotency-key", "x-request-id")
 LONGEST_WAIT = 660.0
@@ -69,7 +70,10 @@ class Knowledge:
             raise unavailable() from None
         if response.status != 200:
             raise _raised(response.status, answer)
-        return Findings.from_wire(answer)
+        findings = Findings.from_wire(answer)
+        if findings.reranked:
+            REQUEST.labels("rerank").observe(findings.reranked.seconds)
+        return findings
 
     @asynccontextmanager
     async def forward(

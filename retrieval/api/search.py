@@ -26,7 +26,8 @@ async def private(service: Service, caller: Caller, request: Request) -> dict[st
 @router.post("/v1/knowledge/{kb}/search")
 async def search(service: Service, caller: Caller, kb: str, request: Request) -> dict[str, Any]:
     found = await _search(service, caller, [kb], await json_body(request), "query", set())
-    return {"snapshot": found.snapshot, "weak": found.weak, "results": [_shown(one) for one in found.evidence]}
+    said = {name: value for name, value in found.to_wire().items() if name != "evidence"}
+    return said | {"results": [_shown(one) for one in found.evidence]}
 
 
 @router.get("/v1/citations/{chunk}")

@@ -41,6 +41,17 @@ def first(index: Lexical, question: str, **options: object) -> str | None:
         ("Café", "cafe"),
         ("charged", "charges"),
         ("臺灣", "台湾"),
+        ("價格", "価格"),
+        ("濱松", "浜松"),
+        ("髙橋", "高橋"),
+        ("信用卡年費", "信用卡年费"),
+        ("ABC‐12", "ABC-12"),
+        ("ABC–12", "ABC-12"),
+        ("ＡＢＣー１２", "ABC-12"),
+        ("KT−2040/Ａ", "kt-2040/a"),
+        ("１，２３４．５６", "1234.56"),
+        ("ﾌﾟﾗﾁﾅ", "プラチナ"),
+        ("STRAẞE", "strasse"),
     ],
 )
 def test_what_a_reader_calls_the_same_is_one_term(one: str, other: str) -> None:
@@ -53,7 +64,7 @@ def test_what_a_reader_calls_the_same_is_one_term(one: str, other: str) -> None:
         ("ABC-12", ["abc", "12", "abc12"]),
         ("2.35%", ["2.35"]),
         ("2026-04-01", ["2026", "04", "01", "20260401"]),
-        ("1,234,567円", ["1234567", "円"]),
+        ("1,234,567円", ["1234567", "圆"]),
         ("定期預金", ["定期", "期预", "预金"]),
         ("the fee of it", ["fee"]),
         ("", []),
@@ -81,6 +92,38 @@ def test_questions_find_their_text(index: Lexical, question: str, expected: str 
     """By candidates of the whole index and by the exact path alike."""
     assert first(index, question) == expected
     assert first(index, question, allowed=list(TEXTS)) == expected
+
+
+CODES = {
+    "en": "The Model ABC-12 terminal costs 1,980 yen.",
+    "ja": "型番ABC-12の端末は1,980円です。",
+    "tw": "型號ABC-12的終端機為1,980元。",
+    "cn": "型号ABC-12的终端机为1,980元。",
+    "other": "The Model ABC-21 terminal costs 1,890 yen. 型番ABC-21の端末は1,890円です。型號ABC-21的終端機為1,890元。",
+}
+
+
+@pytest.fixture(scope="module")
+def codes(tmp_path_factory: pytest.TempPathFactory) -> Lexical:
+    lexical = Lexical(tmp_path_factory.mktemp("codes") / "terms")
+    lexical.add((name, "a", "kb", text) for name, text in CODES.items())
+    lexical.commit()
+    return lexical
+
+
+@pytest.mark.parametrize("code", ["ＡＢＣ－１２", "abc-12", "ABC12", "ABC‐12", "ＡＢＣー１２", "1980", "１，９８０"])
+@pytest.mark.parametrize("form", ["{}", "How much is {}?", "{}はいくらですか。", "{}多少錢？", "{}多少钱？"])
+@pytest.mark.parametrize("exact", [True, False])
+def test_codes_and_numerals_are_found_as_typed_in_every_language(
+    codes: Lexical, code: str, form: str, exact: bool
+) -> None:
+    """Each way of typing it finds it in every language's document before one with another code."""
+    allowed = list(CODES) if exact else None
+    scores = dict(codes.search("a", ["kb"], form.format(code), 10, allowed=allowed))
+    terms_of_code = dict(codes.search("a", ["kb"], code, 10, allowed=allowed))
+    assert terms_of_code.keys() >= {"en", "ja", "tw", "cn"}
+    assert scores.keys() >= {"en", "ja", "tw", "cn"}
+    assert all(terms_of_code.get("other", 0) < terms_of_code[name] for name in ("en", "ja", "tw", "cn"))
 
 
 def test_other_tenants_and_knowledge_bases_are_never_found(index: Lexical) -> None:
