@@ -136,6 +136,7 @@ class Guard(StrEnum):
     FLAG = "flag"
     WITHHOLD = "withhold"
     STOP = "stop"
+    REGENERATE = "regenerate"
 
 
 class Policy(Section):
