@@ -1,6 +1,6 @@
 """What an answer says about itself: to the record, and to the client as the response's `groundtone` object."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from common.canonical import digest, digest_of
@@ -9,7 +9,8 @@ from common.language import Language
 from common.prompt import PROMPT_FORMAT
 from common.settings import Assistant, Policy
 from serving.audit.record import Ended
-from serving.chat.compose import Omitted
+from serving.chat.compose import NOTHING_OMITTED, Omitted
+from serving.chat.links import Removed
 from serving.chat.request import ChatRequest
 from serving.chat.transducer import Conclusion
 
@@ -29,6 +30,15 @@ class Pinned:
     def model(self) -> str:
         """The engine's name for it: an adapter's immutable id, or the base model."""
         return self.adapter or self.base_model
+
+
+@dataclass(slots=True)
+class Aside:
+    """What an answer says of its making: the question as searched, what did not fit, what was taken out."""
+
+    searched: str | None = None
+    omitted: Omitted = NOTHING_OMITTED
+    removed: dict[str, int] = field(default_factory=lambda: {kind.value: 0 for kind in Removed})
 
 
 def intent(pinned: Pinned, request: ChatRequest, request_id: str) -> dict[str, Any]:
@@ -77,8 +87,7 @@ def summary(
     ended: Ended,
     pinned: Pinned,
     findings: Findings | None,
-    searched: str | None,
-    omitted: Omitted,
+    aside: Aside,
     receipt: str,
     conclusion: Conclusion,
 ) -> dict[str, Any]:
@@ -91,12 +100,13 @@ def summary(
         "base_model": pinned.base_model,
         "adapter": pinned.adapter,
         "receipt": receipt,
-        "question": searched,
+        "question": aside.searched,
         "evidence": [
             {"chunk": e.chunk, "document": e.document, "score": round(e.score, 4)}
             for e in (findings.evidence if findings else ())
         ],
-        "omitted": omitted.to_wire(),
+        "omitted": aside.omitted.to_wire(),
+        "removed": aside.removed,
         "citations": [
             citation.to_wire() | ({"choice": index} if several else {}) for index, citation in conclusion.citations
         ],

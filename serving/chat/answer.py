@@ -1,6 +1,6 @@
 """One question in, one accountable answer out.
 
-    admit → pin → retrieve → compose → generate | guard | cite, inside the bracket of record
+    admit → pin → retrieve → compose → generate | links | guard | cite, inside the bracket of record
 
 Everything the answer depends on (snapshot, adapter version, policy) is pinned once. Nothing leaves before the intent
 is durable; however it ends, an outcome follows.
@@ -9,7 +9,7 @@ is durable; however it ends, an outcome follows.
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -22,10 +22,11 @@ from common.settings import Guard as GuardPolicy
 from retrieval.fuse import WEAK_BELOW
 from serving.audit.record import Ended, Entry
 from serving.chat import refusal, regenerate
-from serving.chat.account import Pinned, concluded, found, intent, summary
-from serving.chat.compose import NOTHING_OMITTED, Omitted, compose
+from serving.chat.account import Aside, Pinned, concluded, found, intent, summary
+from serving.chat.compose import compose
 from serving.chat.followup import DEPTH, in_context, join
 from serving.chat.guard import Verdict
+from serving.chat.links import Links
 from serving.chat.request import ChatRequest, KnowledgeSwitch
 from serving.chat.transducer import Conclusion, Event, Transducer
 from serving.chat.wire import Finish, Opened, chunk
@@ -46,8 +47,7 @@ class Course:
     entry: Entry
     started: float
     findings: Findings | None = None
-    searched: str | None = None
-    omitted: Omitted = NOTHING_OMITTED
+    aside: Aside = field(default_factory=Aside)
 
     def opened(self) -> Opened:
         snapshot = self.findings.snapshot if self.findings else None
@@ -112,7 +112,7 @@ async def retrieve(course: Course) -> Findings | None:
     asked, pinned = course.request, course.pinned
     top_k = asked.groundtone.top_k or pinned.assistant.top_k
     context = in_context(asked)
-    course.searched = context or asked.question
+    course.aside.searched = context or asked.question
     with stage("retrieve"):
         if context is None:
             findings = await search(course, asked.question, asked.groundtone.as_of, top_k)
@@ -127,7 +127,7 @@ async def retrieve(course: Course) -> Findings | None:
     if is_courtesy(asked.question):
         # Nobody looks up a good morning, so what was found for it is neither evidence nor too weak.
         findings = replace(findings, weak=False, evidence=())
-    course.entry.note(**found(findings, course.searched))
+    course.entry.note(**found(findings, course.aside.searched))
     return findings
 
 
@@ -166,15 +166,15 @@ async def abstain(course: Course) -> Steps:
 
 
 async def generate(course: Course) -> Steps:
-    """The engine's events through guard and cite."""
+    """The engine's events through links, guard and cite."""
     services, pinned, request = course.services, course.pinned, course.request
     with stage("compose"):
         prompt = await compose(services, pinned.assistant, course.findings, request)
-    course.omitted = prompt.omitted
+    course.aside.omitted = prompt.omitted
     if course.findings is not None:
         # What did not fit was not put before the model, so it is not evidence; the answer says that it was left out.
         course.findings = replace(course.findings, evidence=prompt.evidence)
-        course.entry.note(**found(course.findings, course.searched), omitted=prompt.omitted.to_wire())
+        course.entry.note(**found(course.findings, course.aside.searched), omitted=prompt.omitted.to_wire())
     payload = {
         **request.sampling(),
         "model": pinned.model,
@@ -189,11 +189,12 @@ async def generate(course: Course) -> Steps:
         pinned.policy.guard,
         pinned.language,
         request.n or 1,
-        context=course.searched,
+        context=course.aside.searched,
         firm=pinned.assistant.firm,
         data=bool(request.response_format and request.response_format.get("type") != "text"),
         whole=not request.stream,
     )
+    links = Links(prompt.evidence, pinned.language, own=(pinned.assistant.handover, pinned.assistant.firm))
     course.entry.follow(transducer.sent)
     await course.entry.durable()
     usage: dict[str, Any] | None = None
@@ -209,13 +210,15 @@ async def generate(course: Course) -> Steps:
                 INTER_TOKEN.observe(now - before)
             before = now
             usage = event.get("usage") or usage
-            for out in transducer.feed(event) if event["choices"] else ():
-                yield out
+            for clean in links.feed(event) if event["choices"] else ():
+                for out in transducer.feed(clean):
+                    yield out
             if transducer.stopped:
                 break
     finishes = transducer.finishes()
     if finishes is None:
         raise EngineUnavailable("The engine broke off before the answer was whole.", "Ask again.")
+    course.aside.removed = links.removed
     conclusion = transducer.conclude()
     for figure in conclusion.figures:
         FIGURES.labels(figure["status"]).inc()
@@ -229,8 +232,6 @@ async def close(
     course: Course, ended: Ended, conclusion: Conclusion, finishes: list[Event], usage: dict[str, Any] | None
 ) -> Finish:
     """Makes the outcome durable, and only then the last thing that leaves."""
-    await course.entry.close(ended, **concluded(conclusion, course.pinned, usage))
-    told = summary(
-        ended, course.pinned, course.findings, course.searched, course.omitted, course.entry.receipt, conclusion
-    )
+    await course.entry.close(ended, **concluded(conclusion, course.pinned, usage), removed=course.aside.removed)
+    told = summary(ended, course.pinned, course.findings, course.aside, course.entry.receipt, conclusion)
     return Finish(finishes, told, usage)
