@@ -9,6 +9,7 @@ GroundtoneError
 ├── Gone                    410 not_found_error, `snapshot_gone`
 ├── TooLarge                413 invalid_request_error
 ├── UnsupportedMedia        415 invalid_request_error
+├── Unprocessable           422 invalid_request_error, `idempotency_key_reused`
 ├── RateLimited             429 rate_limit_error, with Retry-After
 ├── InternalError           500 api_error
 └── Unavailable             503 api_error, with Retry-After
@@ -59,6 +60,7 @@ class ErrorCode(StrEnum):
     SNAPSHOT_GONE = "snapshot_gone"
     TOO_LARGE = "too_large"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
+    IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
     RATE_LIMIT_EXCEEDED = "rate_limit_exceeded"
     INTERNAL_ERROR = "internal_error"
     ENGINE_UNAVAILABLE = "engine_unavailable"
@@ -150,6 +152,12 @@ class UnsupportedMedia(GroundtoneError):
     status = 415
     type = ErrorType.INVALID_REQUEST
     default_code = ErrorCode.UNSUPPORTED_MEDIA_TYPE
+
+
+class Unprocessable(GroundtoneError):
+    status = 422
+    type = ErrorType.INVALID_REQUEST
+    default_code = ErrorCode.IDEMPOTENCY_KEY_REUSED
 
 
 class RateLimited(GroundtoneError):

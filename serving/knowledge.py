@@ -95,6 +95,18 @@ class Knowledge:
         except (aiohttp.ClientError, TimeoutError):
             raise unavailable() from None
 
+    async def sources(self, principal: Principal) -> list[dict[str, Any]]:
+        """The sources of the principal's tenant and how they fare; nothing where the process does not say in time."""
+        timeout = aiohttp.ClientTimeout(total=2.0)
+        try:
+            async with self._session.get(
+                f"{self._url}/v1/sources", headers=_identity(principal), timeout=timeout
+            ) as response:
+                answer = orjson.loads(await response.read())
+        except (aiohttp.ClientError, TimeoutError, orjson.JSONDecodeError):
+            return []
+        return answer["data"] if response.status == 200 else []
+
     async def not_ready(self) -> list[str]:
         """Why the knowledge process can't answer yet; empty when it can."""
         try:

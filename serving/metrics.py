@@ -19,6 +19,12 @@ MARKERS = Counter(
 )
 SNAPSHOT_HEAD = Gauge("groundtone_snapshot_head", "The newest snapshot that an answer was made from.")
 ADAPTER_LOADED = Gauge("groundtone_adapter_loaded", "1 where a replica serves a version.", ["version", "replica"])
+SOURCE_LAG = Gauge(
+    "groundtone_source_lag_seconds",
+    "How long a source has not been in step with what is published.",
+    ["source"],
+    multiprocess_mode="mostrecent",
+)
 QUEUE_DEPTH = Gauge("groundtone_queue_depth", "Answers in the making.")
 
 

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
+from rfc8785 import CanonicalizationError
 
+from common.canonical import canonical
 from common.errors import ErrorCode, GroundtoneError, InvalidRequest
 from retrieval.api.requests import expect, texts
 from retrieval.intake import Sent, check_name, take
@@ -63,7 +65,7 @@ def _read_line(knowledge: str, data: bytes) -> Line:
             media_type=expect(fields, "media_type", str, "text/plain") + "; charset=utf-8",
             title=expect(fields, "title", str),
             lang=expect(fields, "lang", str),
-            metadata=expect(fields, "metadata", dict, {}),
+            metadata=_metadata(fields),
             effective_from=_moment(fields, "effective_from"),
             effective_until=_moment(fields, "effective_until"),
         )
@@ -86,6 +88,21 @@ def _object(data: bytes) -> dict[str, Any]:
             f"There is no field {name!r} here.", "Leave it out.", code=ErrorCode.UNSUPPORTED_FIELD, param=name
         )
     return fields
+
+
+def _metadata(fields: dict[str, Any]) -> dict[str, Any]:
+    """Raises InvalidRequest for what canonical JSON can't hold: it is a part of the chunks' identity."""
+    metadata = expect(fields, "metadata", dict, {})
+    try:
+        canonical(metadata)
+        orjson.dumps(metadata)
+    except (CanonicalizationError, RecursionError, orjson.JSONEncodeError):
+        raise InvalidRequest(
+            "The metadata can't be kept.",
+            "Use whole numbers below 2^53, or texts for larger ones, and nest less deeply.",
+            param="metadata",
+        ) from None
+    return metadata
 
 
 def _moment(fields: dict[str, Any], name: str) -> float | None:

@@ -125,15 +125,15 @@ async def batch(service: Service, caller: Caller, kb: str, request: Request, pub
         push = Push(caller, changes, f"Batch of {len(changes)} documents", publish)
         published = await asyncio.wrap_future(service.publisher.push(push))
         answer = "".join(orjson.dumps(line).decode() + "\n" for line in answers(lines, published))
-        await in_thread(lambda: _remember(service, caller, key, sent, answer))
-        lines = answer
+        lines = await in_thread(lambda: _remember(service, caller, key, sent, answer))
     return Response(lines, media_type="application/x-ndjson")
 
 
-def _remember(service: Knowledge, caller: Principal, key: str | None, sent: str, answer: str) -> None:
-    if key:
-        with service.ledger.write() as connection:
-            operations.remember_push(connection, caller, key, sent, answer)
+def _remember(service: Knowledge, caller: Principal, key: str | None, sent: str, answer: str) -> str:
+    if not key:
+        return answer
+    with service.ledger.write() as connection:
+        return operations.remember_push(connection, caller, key, sent, answer)
 
 
 async def _push(service: Knowledge, caller: Principal, push: Push, wait: float, response: Response) -> dict[str, Any]:

@@ -5,12 +5,15 @@ import time
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
-from common.errors import Conflict, GroundtoneError, InternalError, NotFound
+from common.errors import GroundtoneError, InternalError, NotFound, Unprocessable
 from common.principal import Principal
 from retrieval.ledger.database import insert_missing
 from retrieval.ledger.schema import operations, pushes
+
+REMEMBERED = 7 * 86_400.0
+"""Seconds for which a push that is sent again is known again."""
 
 
 class State(StrEnum):
@@ -54,14 +57,21 @@ def get(connection: Connection, principal: Principal, id_: str) -> dict[str, Any
 
 
 def pushed(connection: Connection, principal: Principal, key: str, digest: str) -> Any:
-    """The response that a push with this idempotency key had, or None. Raises Conflict where it had another body."""
+    """The response that a push with this idempotency key had, or None.
+
+    Raises Unprocessable where it had another body.
+    """
     mine = (pushes.c.tenant == principal.tenant) & (pushes.c.author == principal.key) & (pushes.c.key == key)
     row = connection.execute(select(pushes.c.digest, pushes.c.response).where(mine)).first()
     if row is not None and row.digest != digest:
-        raise Conflict("This Idempotency-Key was used with another body.", "Use a new key for a new push.")
+        raise Unprocessable("This Idempotency-Key was used with another body.", "Use a new key for a new push.")
     return row.response if row is not None else None
 
 
-def remember_push(connection: Connection, principal: Principal, key: str, digest: str, response: Any) -> None:
+def remember_push(connection: Connection, principal: Principal, key: str, digest: str, response: Any) -> Any:
+    """Keeps the response of a push and returns it, or the one kept before: of two at once, both get the first's."""
+    old = (pushes.c.tenant == principal.tenant) & (pushes.c.created < time.time() - REMEMBERED)
+    connection.execute(delete(pushes).where(old))
     row = {"tenant": principal.tenant, "author": principal.key, "key": key, "digest": digest, "response": response}
     insert_missing(connection, pushes, [row | {"created": time.time()}])
+    return pushed(connection, principal, key, digest)

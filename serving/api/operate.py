@@ -9,6 +9,7 @@ from common.errors import InvalidRequest
 from common.principal import EVERY_LABEL, Principal, Scope
 from serving.api.routes import Routes, json
 from serving.audit.record import Rating
+from serving.metrics import SOURCE_LAG
 from serving.services import Services
 
 
@@ -50,7 +51,9 @@ async def readyz(request: Request, services: Services) -> Response:
 
 
 async def metrics(request: Request, services: Services, principal: Principal) -> Response:
-    """Prometheus' text format, over all workers."""
+    """Prometheus' text format, over all workers. The lag of sources is asked for here: no question passes by it."""
+    for source in await services.knowledge.sources(principal):
+        SOURCE_LAG.labels(source["name"]).set(source["lag_seconds"])
     registry = REGISTRY
     if services.settings.server.workers > 1:
         registry = CollectorRegistry()

@@ -1,6 +1,7 @@
 """The service over HTTP: the contract's paths and shapes, for whoever holds the internal key."""
 
 import json
+import time
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,11 @@ from starlette.testclient import TestClient
 
 from common.evidence import Findings
 from common.principal import Principal
+from common.settings import FolderSource
 from retrieval.api import create_app
 from retrieval.knowledge import Knowledge
 from retrieval.ledger.database import Ledger
+from retrieval.ledger.snapshots import rfc3339
 from retrieval.vectors import Vectors
 from tests.retrieval.house import Chroma, WordEmbedder, someone, until
 
@@ -174,7 +177,51 @@ def test_a_batch_is_one_snapshot_and_tells_of_each_line(client: TestClient) -> N
     assert {one["document"] for one in results(client, "costs yen")} == {"a", "d"}
     assert client.post(f"{DOCS}:batch", content=data, headers={"idempotency-key": "k1"}).text == answer.text
     other = client.post(f"{DOCS}:batch", content="{}", headers={"idempotency-key": "k1"})
-    assert other.status_code == 409
+    assert (other.status_code, other.json()["error"]["code"]) == (422, "idempotency_key_reused")
+
+
+def test_metadata_that_json_cannot_hold_exactly_is_an_error_of_its_line(client: TestClient) -> None:
+    """Beyond 2^53 another program reads another number; and nobody nests so deeply on purpose."""
+    lines = ["1" + "0" * 30, str(2**64 - 1), str(2**53), "-" + str(2**53), "[" * 900 + "]" * 900]
+    data = "".join(f'{{"id": "{n}", "text": "The apple.", "metadata": {{"k": {v}}}}}\n' for n, v in enumerate(lines))
+    answer = client.post(f"{DOCS}:batch", content=data + '{"id": "ok", "text": "The pear.", "metadata": {"k": 9}}\n')
+    told = [json.loads(line) for line in answer.text.splitlines()]
+    assert answer.status_code == 200
+    assert [(one.get("status"), (one.get("error") or {}).get("param")) for one in told[1:]] == [
+        *[("error", "metadata")] * 4,
+        ("ok", None),
+        (None, None),
+    ]
+
+
+def test_a_batch_can_be_staged_beside_others_and_published_with_them(client: TestClient) -> None:
+    """Two batches and a PUT become one snapshot; the batch sent again says the same and changes nothing."""
+    sent = {"content": '{"id": "a", "text": "The apple."}\n', "headers": {"idempotency-key": "s1"}}
+    first = client.post(f"{DOCS}:batch?publish=false", **sent)
+    assert json.loads(first.text.splitlines()[-1]) == {"snapshot": None}
+    client.post(f"{DOCS}:batch?publish=false", content='{"id": "b", "text": "The banana."}\n')
+    put(client, "c", "The cherry.", "?publish=false")
+    assert results(client, "the") == []
+    assert client.post("/v1/knowledge/kb:publish", json={}).json() == {"snapshot": 1}
+    assert {one["document"] for one in results(client, "the")} == {"a", "b", "c"}
+    assert client.post(f"{DOCS}:batch?publish=false", **sent).text == first.text
+    assert client.get("/v1/snapshots").json()["head"] == 1
+    assert client.post(f"{DOCS}:batch", **sent).status_code == 422
+
+
+def test_the_past_is_asked_over_http_by_number_and_by_time(client: TestClient) -> None:
+    """On the contract's search and on the gateway's."""
+    put(client, "a.md", "The apple costs 1 yen.")
+    created = client.get("/v1/snapshots").json()["data"][0]["created"]
+    until(lambda: rfc3339(time.time()) > created)
+    between = rfc3339(time.time())
+    until(lambda: rfc3339(time.time()) > between)
+    put(client, "a.md", "The apple costs 2 yen.")
+    for as_of in (1, "1", between):
+        assert [one["text"] for one in results(client, "apple", as_of=as_of)] == ["The apple costs 1 yen."]
+        body = {"knowledge": ["kb"], "question": "apple", "as_of": as_of}
+        assert client.post("/search", json=body).json()["snapshot"] == 1
+    assert results(client, "apple", as_of="2020-01-01") == []
 
 
 def test_staged_documents_are_published_by_word(client: TestClient) -> None:
@@ -212,6 +259,36 @@ def test_snapshots_are_compared_and_restored(client: TestClient) -> None:
     assert [one["document"] for one in diff["added"]] == ["b.md"]
     assert client.post("/v1/snapshots/1:restore", json={"knowledge": ["kb"]}).json() == {"snapshot": 4}
     assert [one["text"] for one in results(client, "costs yen")] == ["The apple costs 1 yen."]
+
+
+def test_sources_are_listed_and_told_over_http(tmp_path: Path, shared_chroma: Chroma) -> None:
+    """Pause, resume, sync and release each answer with the source as it is then; another tenant sees none."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "a.md").write_text("The apple costs 1 yen.")
+    (folder / "bad.pdf").write_bytes(b"no PDF")
+    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    ledger.migrate()
+    source = FolderSource(name="docs", kind="folder", knowledge="kb", path=folder)
+    embedder = WordEmbedder(tmp_path.name + str(tmp_path.stat().st_ino))
+    knowledge = Knowledge(ledger, embedder, Vectors(shared_chroma.url), tmp_path, [source])
+    with TestClient(create_app(knowledge, KEY), headers=headers(someone())) as client:
+        until(lambda: client.get("/readyz").status_code == 200)
+        listed = client.get("/v1/sources").json()["data"][0]
+        assert listed["failed"][0]["document"] == "bad.pdf"
+        assert {name: listed[name] for name in ("name", "kind", "knowledge", "status", "documents", "lag_seconds")} == {
+            "name": "docs", "kind": "folder", "knowledge": "kb", "status": "watching", "documents": 1,
+            "lag_seconds": 0.0,
+        }  # fmt: skip
+        assert client.post("/v1/sources/docs:pause").json()["status"] == "paused"
+        until(lambda: client.get("/v1/sources").json()["data"][0]["lag_seconds"] > 0)
+        for verb in ("resume", "sync", "release"):
+            assert client.post(f"/v1/sources/docs:{verb}").json()["name"] == "docs"
+        until(lambda: (one := client.get("/v1/sources").json()["data"][0])["status"] == "watching"
+              and not one["lag_seconds"])  # fmt: skip
+        stranger = headers(someone("other"))
+        assert client.get("/v1/sources", headers=stranger).json() == {"data": []}
+        assert client.post("/v1/sources/docs:pause", headers=stranger).status_code == 404
 
 
 def test_an_unexpected_error_tells_nothing(client: TestClient, knowledge: Knowledge) -> None:

@@ -1,13 +1,16 @@
 """A watched folder: what is saved in it is found, what is removed is not, and a bad file harms nobody."""
 
-from collections.abc import Callable, Generator
+import shutil
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from common.settings import FolderSource
 from retrieval.ledger import feeds
-from retrieval.sources.watch import FolderWatch
+from retrieval.ledger.feeds import Feed
+from retrieval.sources.watcher import Watcher
 from tests.retrieval.house import Chroma, House, until
 
 
@@ -31,8 +34,18 @@ def watched(tmp_path: Path, folder: Path, shared_chroma: Chroma) -> Generator[Ho
     house.close()
 
 
-def _watch(house: House) -> FolderWatch:
+def _watch(house: House) -> Watcher:
     return house.knowledge.sources[0]
+
+
+def _feed(house: House) -> Feed:
+    with house.knowledge.ledger.read() as connection:
+        return feeds.get(connection, _watch(house).principal, "docs")
+
+
+def _failed(house: House) -> set[str]:
+    with house.knowledge.ledger.read() as connection:
+        return {file.path for file in feeds.counts(connection, _watch(house).principal, "docs")[1]}
 
 
 def _soon(house: House, true: Callable[[set[str]], bool]) -> None:
@@ -82,13 +95,7 @@ def test_a_file_that_turns_bad_keeps_what_was_there(watched: House, folder: Path
     (folder / "apple.md").write_bytes(b"")
     (folder / "cherry.md").write_text("The cherry costs 1 yen.")
     _soon(watched, lambda texts: "The cherry costs 1 yen." in texts)
-
-    def failed() -> set[str]:
-        with watched.knowledge.ledger.read() as connection:
-            files = feeds.files(connection, _watch(watched).principal, "docs")
-        return {path for path, file in files.items() if file.error}
-
-    until(lambda: failed() >= {"table.xlsx", "apple.md"}, 10)
+    until(lambda: _failed(watched) >= {"table.xlsx", "apple.md"}, 10)
     assert "The apple costs 1 yen." in watched.texts("costs yen")
 
 
@@ -111,16 +118,47 @@ def test_a_folder_that_loses_most_of_its_files_is_held_until_somebody_says_so(wa
     until(lambda: len(watched.found("costs yen")) == 10, 10)
     for path in [*folder.glob("*.md")]:
         path.unlink()
-
-    def status() -> str:
-        with watched.knowledge.ledger.read() as connection:
-            return feeds.get(connection, _watch(watched).principal, "docs").status
-
-    until(lambda: status() == "held", 10)
+    until(lambda: _feed(watched).status == "held", 10)
     assert len(watched.found("costs yen")) == 10
     _watch(watched).release()
     until(lambda: watched.found("costs yen") == {"sub/banana.txt"}, 10)
-    until(lambda: status() == "watching", 10)
+    until(lambda: _feed(watched).status == "watching", 10)
+
+
+def test_a_folder_that_turns_empty_is_held_however_small_it_was(watched: House, folder: Path) -> None:
+    """Moving all of it elsewhere within the folder is no loss."""
+    (folder / "all").mkdir()
+    (folder / "apple.md").rename(folder / "all" / "apple.md")
+    (folder / "sub").rename(folder / "all" / "sub")
+    until(lambda: watched.found("costs yen") == {"all/apple.md", "all/sub/banana.txt"}, 10)
+    shutil.rmtree(folder / "all")
+    until(lambda: _watch(watched).lag > 0)
+    until(lambda: _feed(watched).status == "held", 10)
+    assert len(watched.found("costs yen")) == 2
+    _watch(watched).release()
+    until(lambda: watched.found("costs yen") == set(), 10)
+    until(lambda: _watch(watched).lag == 0)
+
+
+def test_a_file_that_the_embedder_refuses_holds_up_no_other(watched: House, folder: Path) -> None:
+    """It is reported, and published once it can be."""
+    passages = watched.embedder.passages
+
+    def refuse(texts: Sequence[str]) -> Any:
+        if any("poison" in one for one in texts):
+            raise RuntimeError("refused, as ordered")
+        return passages(texts)
+
+    watched.embedder.passages = refuse  # type: ignore[method-assign]
+    _watch(watched).pause(True)
+    (folder / "poison.md").write_text("The poison costs 1 yen.")
+    (folder / "cherry.md").write_text("The cherry costs 1 yen.")
+    _watch(watched).pause(False)
+    _soon(watched, lambda texts: "The cherry costs 1 yen." in texts)
+    until(lambda: "poison.md" in _failed(watched))
+    watched.embedder.passages = passages  # type: ignore[method-assign]
+    _soon(watched, lambda texts: "The poison costs 1 yen." in texts)
+    until(lambda: not _failed(watched))
 
 
 def test_a_paused_source_publishes_afterwards(watched: House, folder: Path) -> None:
