@@ -30,17 +30,27 @@ _RULES_WITHOUT_KNOWLEDGE = (
     "You have no sources here: state no product facts and no figures, and do not guess."
 )
 
-# Tokens with which chat templates mark turns. Engines turn them into control tokens wherever they stand in a message.
+# Tokens with which chat templates mark turns and tools, and models mark files. Engines turn them into control tokens
+# wherever they stand in a message. Full-width brackets and bars count too: some tokenizers fold them first.
+_NAMES = (
+    r"s|bos|eos|pad|unk|mask|cls|sep|source|think|answer|image|audio|video|tool_calls?|tool_response|tools"
+    r"|function_calls?|start_of_\w+|end_of_\w+|begin_of_\w+|endoftext|extra_id_\d+|unused\d+|reserved_\w+|fim_\w+"
+    r"|repo_?name|file_sep|filename|gh_stars|issue_\w+|jupyter_\w+|empty_output|commit_\w+"
+)
 _TEMPLATE_TOKEN = re.compile(
-    r"<\|(?=[^|<>\n]{1,64}\|>)|<(?=/?(?:s|bos|eos|pad|unk|mask|start_of_turn|end_of_turn|tool_call|tool_response|think"
-    r"|source)\b[^<>\n]{0,64}>)|<<(?=/?SYS>>)|\[(?=/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\])"
-    r"|<(?=｜[^<>\n]{1,64}｜>)",
+    rf"[<＜](?=[|｜][^|｜<>＜＞\n]{{1,64}}[|｜][>＞])"
+    rf"|[<＜](?=[/／]?(?:{_NAMES})\b[^<>＜＞\n]{{0,64}}[>＞])"
+    rf"|[<＜](?=[<＜]?[/／]?SYS[>＞]{{2}})"
+    rf"|[\[［](?=[/／]?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|IMG\w*|PREFIX|SUFFIX|MIDDLE)[\]］])",
     re.IGNORECASE,
 )
-# Controls but tab and newline, bidi embeddings and isolates, zero-width characters, soft hyphen, tags: invisible to a
-# reader, visible to a model.
+_LOOK_ALIKE = str.maketrans("<＜[［", "‹‹⁅⁅")
+# Invisible to a reader, visible to a model: controls but tab and newline, bidi embeddings and isolates, zero-width and
+# other default-ignorable characters (Unicode, DerivedCoreProperties), fillers, variation selectors, tags, surrogates.
 _INVISIBLE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u206f\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0000-\U000e0fff]"
 )
 
 
@@ -64,7 +74,12 @@ def neutralise(text: str) -> str:
 
     A defused token keeps its letters behind a look-alike bracket: a person still reads it, the engine no longer does.
     """
-    return _TEMPLATE_TOKEN.sub(lambda token: token[0].replace("<", "‹").replace("[", "⁅"), _INVISIBLE.sub("", text))
+    return _TEMPLATE_TOKEN.sub(lambda token: token[0].translate(_LOOK_ALIKE), _INVISIBLE.sub("", text))
+
+
+def control_tokens(text: str) -> int:
+    """How many chat-template tokens and source marks stand in `text`."""
+    return len(_TEMPLATE_TOKEN.findall(text))
 
 
 def source_block(evidence: Evidence) -> str:

@@ -114,8 +114,9 @@ class ChatRequest(_Closed):
         return self.max_completion_tokens or self.max_tokens
 
     def sampling(self) -> dict[str, Any]:
-        """The fields that go to the engine as they came."""
-        return self.model_dump(include=_FOR_THE_ENGINE, exclude_none=True, mode="json")
+        """The fields that go to the engine as they came; what describes tools becomes text of the prompt."""
+        fields = self.model_dump(include=_FOR_THE_ENGINE, exclude_none=True, mode="json")
+        return fields | ({"tools": _neutralised(fields["tools"])} if "tools" in fields else {})
 
 
 _FOR_THE_ENGINE = {
@@ -166,7 +167,7 @@ def turns(messages: list[ChatMessage]) -> list[Message]:
         if message.tool_calls is not None:
             turn["tool_calls"] = _neutralised(message.tool_calls)
         if message.tool_call_id is not None:
-            turn["tool_call_id"] = message.tool_call_id
+            turn["tool_call_id"] = neutralise(message.tool_call_id)
         out.append(turn)  # pyright: ignore[reportArgumentType]  # the engine takes more than role and content
     return out
 
@@ -178,5 +179,5 @@ def _neutralised(value: Any) -> Any:
     if isinstance(value, list):
         return [_neutralised(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
     if isinstance(value, dict):
-        return {key: _neutralised(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
+        return {neutralise(str(key)): _neutralised(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
     return value
