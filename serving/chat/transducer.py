@@ -99,6 +99,7 @@ class Transducer:
         self._guard = Guard(question, evidence, language, firm, context) if policy is not GuardPolicy.OFF else None
         self._markers = Markers(evidence) if self._guard else None
         self._evidence = evidence
+        self._firm = firm
         self._policy = policy
         self._notice = withheld_figure(language)
         self._holds = policy in (GuardPolicy.WITHHOLD, GuardPolicy.STOP, GuardPolicy.REGENERATE)
@@ -221,7 +222,7 @@ class Transducer:
                     marked = [(strand.place(one.start), one.evidence) for one in strand.marked if one.evidence]
                     markers["used"] += len(marked)
                     markers["removed"] += len(strand.marked) - len(marked)
-                    found = cite(strand.sent, self._evidence, judged, marked)
+                    found = cite(strand.sent, self._evidence, judged, marked, self._firm)
                     citations += [(choice.index, citation) for citation in found]
             verdict = _worse(verdict, choice.stopped, held, adverse)
         return Conclusion(

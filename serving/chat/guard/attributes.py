@@ -12,7 +12,7 @@ _WORDS = {
     "limit": r"limits?|maximum|ceiling|限度額|上限|限額|限额|額度|额度",
     "rate": r"(?:interest|lending) rates?|interest on|yields?|金利|利率|年利",
     "reward": r"rewards?|cash ?back|還元率?|回饋|回馈",
-    "age": r"ages?|aged|年齢|年齡|年龄|満\d|年滿|年满",
+    "age": r"ages?|aged|years? old|年齢|年齡|年龄|満?\d+[歳歲岁]|年滿|年满",
     "margin": r"margins?|spreads?|スプレッド|價差|价差",
     "deposit": r"(?:minimum|opening|smallest) (?:opening )?deposit|お預け入れ|存款金額|開戶金額|存款金额|开户金额",
     "revenue": r"revenues?|sales|売上高?|營收|营收|營業額",

@@ -9,6 +9,7 @@ from common import figures
 from common.evidence import Evidence
 from common.figures import Figure, Kind, same
 from common.language import Language
+from serving.chat.guard.attributes import attributes
 from serving.chat.guard.derive import derivation
 from serving.chat.guard.echo import not_affirmed
 from serving.chat.guard.names import fold, is_cjk, words
@@ -133,7 +134,7 @@ class Hearing:
             return self._judge_value(text, figure)
         end = ends_by(text, figure.end)
         over = done or end is not None or len(text) - figure.end >= LOOKAHEAD
-        end = min(end if end is not None else len(text), figure.end + LOOKAHEAD)
+        end = min(end if end is not None else len(text), figure.end + LOOKAHEAD) if over else figure.end
         start, _ = sentence_at(text[:end], figure.start)
         here = [one for one in self._found if start <= one.start and one.end <= end]
         sentence = text[start:end]
@@ -218,6 +219,8 @@ def agrees(figure: Figure, reading: Figure, one: Stated, sentence: str) -> bool:
     """Whether the evidence states what `figure` says: the same, or what follows from it by leaving out."""
     if same(figure, reading):
         return True
+    if {figure.unit, reading.unit} == {"year", "year old"} and figure.value == reading.value:
+        return "age" in attributes(one.unit) or "age" in attributes(sentence)
     if figure.kind is Kind.DATE and reading.kind is Kind.DATE:
         return _leaves_out(figure.value, reading.value)
     if figure.kind is Kind.NUMBER and reading.kind is Kind.DATE and isinstance(reading.value, tuple):

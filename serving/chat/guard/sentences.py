@@ -56,15 +56,16 @@ def _goes_on(text: str, found: re.Match[str]) -> bool:
 Named = TypeVar("Named", bound=Mention)
 
 
-def spoken_of(names: Sequence[Named], figures: Sequence[Figure], figure: Figure) -> list[Named]:
+def spoken_of(
+    names: Sequence[Named], figures: Sequence[Figure], figure: Figure, *, labels: bool = False
+) -> list[Named]:
     """The names that a sentence speaks of with `figure`, told by their order. All are of that one sentence.
 
     Gold 2, Basic 1: the name before. 2 for Gold, 1 for Basic: the name behind. Basic and Gold cost 1 and 2: in turn.
-    Where the order does not tell, the names on both sides.
+    Where the order does not tell, the names on both sides. Only figures of one kind take turns; `labels` are each of
+    their own figure, whatever kind the others are of.
     """
-    if len({name.name for name in names}) <= 1:
-        return list(names)
-    alike = [one for one in figures if one.kind is figure.kind]
+    alike = [one for one in figures if one.kind is figure.kind or labels]
     line = sorted([*names, *alike], key=lambda item: item.start)
     at = next(i for i, item in enumerate(line) if item.start == figure.start and not isinstance(item, Mention))
     first = at
@@ -76,10 +77,10 @@ def spoken_of(names: Sequence[Named], figures: Sequence[Figure], figure: Figure)
     before = _names_back(line, first, names)
     after = _names_on(line, last, names)
     if not before:
-        return after
+        return after if isinstance(line[-1], Mention) else []
     if not after or not isinstance(line[-1], Mention):
         count = last - first + 1
-        return [before[at - first]] if count > 1 and count == len(before) else before
+        return [before[at - first]] if count > 1 and count == len(before) and not labels else before
     return after if not isinstance(line[0], Mention) else before + after
 
 

@@ -128,8 +128,9 @@ class Subjects:
         named = conflict = loose = False
         for slot in dict.fromkeys(mention.slot for mention in passage.known):
             mentions = [mention for mention in passage.known if mention.slot == slot]
-            spoken = spoken_of(mentions, passage.figures, figure) if figure else mentions
-            if slot.startswith("label"):
+            label = slot.startswith("label")
+            spoken = spoken_of(mentions, passage.figures, figure, labels=label) if figure else mentions
+            if label:
                 conflict = conflict or (figure is not None and self._other_label(one, slot, spoken, passage, figure))
             elif any(_has(one, mention) for mention in spoken):
                 named = True
@@ -148,7 +149,8 @@ class Subjects:
         """What names that the evidence does not know say: nothing, unless they stand in for one of its own."""
         conflict = False
         everything = fold("\n".join((one.evidence.title, *one.evidence.heading, one.evidence.text)))
-        asked_itself = any(_has(one, mention) for mention in self.question.known if mention.slot in one.own)
+        asked = [mention for mention in self.question.known if mention.slot in one.own]
+        asked_itself = any(_has(one, mention) for mention in asked if not mention.slot.startswith("label"))
         for mention in unknown:
             name = mention.name
             if _stands_in(name, everything):
