@@ -53,6 +53,7 @@ class KnowledgeService(Section):
 
     url: str | None = None
     timeout: float = 10.0
+    hold_suspicious: float | None = Field(default=None, gt=0, le=1)
 
 
 class Database(Section):
@@ -156,6 +157,27 @@ class FolderSource(Section):
     max_shrink: float = Field(default=0.5, ge=0, le=1)
 
 
+class Splitter(StrEnum):
+    """How documents are cut: `retrieval/cut.py`."""
+
+    FACTS = "facts"
+    SECTIONS = "sections"
+    FIXED = "fixed"
+
+
+class Base(Section):
+    """How one knowledge base is cut and searched. `groundtone knowledge tune --write` writes it."""
+
+    name: str
+    strategy: Splitter = Splitter.FACTS
+    size: int = Field(default=640, ge=80, le=20_000)
+    overlap: float = Field(default=0.0, ge=0, le=0.5)
+    dense_en: float = Field(default=0.55, ge=0, le=1)
+    dense_ja: float = Field(default=0.55, ge=0, le=1)
+    dense_zh: float = Field(default=0.3, ge=0, le=1)
+    dense_across: float = Field(default=0.9, ge=0, le=1)
+
+
 class SqlSource(Section):
     """A SQL query, polled with a cursor: a row is a fact. Which settings name columns: docs/configuration.md."""
 
@@ -206,6 +228,7 @@ class Settings(BaseSettings):
     adapters: Adapters = Adapters()
     assistants: tuple[Assistant, ...] = ()
     policies: tuple[Policy, ...] = ()
+    bases: tuple[Base, ...] = ()
     sources: tuple[Source, ...] = ()
 
     @model_validator(mode="after")
@@ -213,6 +236,7 @@ class Settings(BaseSettings):
         for kind, names in (
             ("assistants", [a.name for a in self.assistants]),
             ("policies", [p.name for p in self.policies]),
+            ("bases", [b.name for b in self.bases]),
             ("sources", [s.name for s in self.sources]),
         ):
             if twice := {name for name in names if names.count(name) > 1}:

@@ -9,7 +9,8 @@ cosines lie elsewhere: order suffers little, but `confidence` wants a `min_evide
 """
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import astuple, dataclass
 from typing import TypeVar
 
 import numpy as np
@@ -19,8 +20,28 @@ from common.language import language_of
 Chunk = TypeVar("Chunk", bound=Hashable)
 
 BEST = 50
-DENSE_WITHIN = {"en": 0.55, "ja": 0.55, "zh": 0.3}
-DENSE_ACROSS = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """How much the vectors weigh, 0..1, the rest being the terms: by the language of the question, and across two."""
+
+    en: float = 0.55
+    ja: float = 0.55
+    zh: float = 0.3
+    across: float = 0.9
+
+    def share(self, asked: str, written: str) -> float:
+        """For a question and a chunk of these language families."""
+        return {"en": self.en, "ja": self.ja, "zh": self.zh}[asked] if asked == written else self.across
+
+    @classmethod
+    def mean(cls, several: "Sequence[Weights]") -> "Weights":
+        """What holds where knowledge bases of several weights are searched at once."""
+        return cls(*(sum(column) / len(several) for column in zip(*map(astuple, several), strict=True)))
+
+
+CALIBRATED = Weights()
 _INTERCEPT = {"en": -20.8, "ja": -22.6, "zh": -21.0}
 
 WEAK_BELOW = 0.1
@@ -29,7 +50,11 @@ in a hundred answerable questions."""
 
 
 def fuse(
-    question: str, dense: Mapping[Chunk, float], lexical: Mapping[Chunk, float], langs: Mapping[Chunk, str]
+    question: str,
+    dense: Mapping[Chunk, float],
+    lexical: Mapping[Chunk, float],
+    langs: Mapping[Chunk, str],
+    weights: Weights = CALIBRATED,
 ) -> list[tuple[Chunk, float]]:
     """All chunks of both lists, best first, with the score they are ranked by.
 
@@ -42,7 +67,7 @@ def fuse(
     by_term, unsaid = _standardised(lexical, size)
     ranked: list[tuple[Chunk, float]] = []
     for chunk in dict.fromkeys([*dense, *lexical]):
-        share = DENSE_WITHIN[asked] if _family(langs[chunk]) == asked else DENSE_ACROSS
+        share = weights.share(asked, _family(langs[chunk]))
         ranked.append((chunk, share * by_vector.get(chunk, far) + (1 - share) * by_term.get(chunk, unsaid)))
     return sorted(ranked, key=lambda entry: -entry[1])
 
@@ -64,8 +89,8 @@ def confidence(cosine: float, coverage: float, *, asked: str, written: str) -> f
 
 def _family(lang: str) -> str:
     """Traditional and Simplified Chinese share their terms, which analysis folds together."""
-    family = lang.partition("-")[0]
-    return family if family in DENSE_WITHIN else "en"
+    named = lang.partition("-")[0]
+    return named if named in ("en", "ja", "zh") else "en"
 
 
 def _standardised(scores: Mapping[Chunk, float], size: int) -> tuple[dict[Chunk, float], float]:

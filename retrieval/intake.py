@@ -8,12 +8,14 @@ from typing import Any
 from common.canonical import digest, digest_of
 from common.errors import InvalidRequest
 from common.language import language_of
-from retrieval.cut import DEFAULT, Piece, embedded_text
+from retrieval.cut import DEFAULT, Piece
 from retrieval.cut import cut as cut_into_pieces
-from retrieval.ledger.staging import Content, Part
+from retrieval.ledger.staging import Content
+from retrieval.pieces import parts_of
 from retrieval.read import read
 from retrieval.readers.builder import clean, one_line
 from retrieval.readers.encoding import unreadable
+from retrieval.suspicion import suspicion
 from retrieval.text import Block, BlockKind, Document
 
 LONGEST_NAME = 512
@@ -33,7 +35,7 @@ class Sent:
 
 
 def identity(sent: Sent) -> str:
-    """A digest of all that was sent and of how it is cut: two of the same make the same chunks."""
+    """A digest of all that was sent: two of the same, cut by the same strategy, make the same chunks."""
     return digest_of(
         {
             "digest": digest(sent.data),
@@ -43,7 +45,6 @@ def identity(sent: Sent) -> str:
             "metadata": sent.metadata,
             "effective_from": sent.effective_from,
             "effective_until": sent.effective_until,
-            "strategy": _STRATEGY,
         }
     )
 
@@ -77,12 +78,6 @@ def _check_dates(sent: Sent) -> None:
 
 def _content(name: str, sent: Sent, document: Document, pieces: Sequence[Piece]) -> Content:
     title = document.title or PurePosixPath(name).stem
-    parts = [
-        Part(
-            piece.start, piece.end, piece.text, piece.heading, piece.page, digest(embedded_text(title, piece).encode())
-        )
-        for piece in pieces
-    ]
     return Content(
         title=title,
         lang=document.lang,
@@ -90,9 +85,10 @@ def _content(name: str, sent: Sent, document: Document, pieces: Sequence[Piece])
         text=document.text,
         digest=digest(sent.data),
         identity=identity(sent),
-        strategy=_STRATEGY,
-        parts=parts,
-        metadata=sent.metadata,
+        strategy=DEFAULT.label,
+        parts=parts_of(title, pieces),
+        blocks=document.blocks,
+        metadata=suspicion(document.text, sent.data).noted_in(sent.metadata),
         effective_from=sent.effective_from,
         effective_until=sent.effective_until,
     )
@@ -105,6 +101,3 @@ def check_name(name: str) -> str:
             "The document's id is not usable.", f"Use 1 to {LONGEST_NAME} printable characters.", param="document"
         )
     return name
-
-
-_STRATEGY = f"{DEFAULT.name}/{DEFAULT.version}"

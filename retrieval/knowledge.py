@@ -8,8 +8,9 @@ from pathlib import Path
 
 from common.errors import NotFound
 from common.principal import Principal
-from common.settings import FolderSource, Settings, SqlSource
+from common.settings import Base, FolderSource, Settings, SqlSource
 from retrieval.catalogs import Catalogs
+from retrieval.choices import Choices
 from retrieval.embed import Embedder, open_embedder
 from retrieval.indexes import Indexes
 from retrieval.ledger import embeddings
@@ -17,6 +18,7 @@ from retrieval.ledger.database import Ledger
 from retrieval.ledger.services import DEFAULT_TENANT
 from retrieval.lexical import Lexical
 from retrieval.publish import Publisher
+from retrieval.recut import Recut
 from retrieval.rerank import Reranker, open_reranker
 from retrieval.search import Search
 from retrieval.sources.sql import SqlWatch
@@ -39,6 +41,7 @@ class Knowledge:
         home: Path,
         sources: Sequence[FolderSource | SqlSource] = (),
         reranker: Reranker | None = None,
+        chosen: Sequence[Base] = (),
     ) -> None:
         with ledger.write() as connection:
             embeddings.register_embedder(connection, embedder.fingerprint, embedder.dimension)
@@ -46,8 +49,10 @@ class Knowledge:
         self.terms = Lexical(home / "terms")
         self.catalogs = Catalogs(home / "matrix", embedder.fingerprint, embedder.dimension)
         self.indexes = Indexes(ledger, embedder, vectors, self.terms, self.catalogs)
-        self.publisher = Publisher(self.indexes)
-        self.search = Search(self.indexes, self.catalogs, reranker=reranker)
+        choices = Choices(chosen)
+        self.publisher = Publisher(self.indexes, choices)
+        self.recut = Recut(ledger, self.publisher, choices)
+        self.search = Search(self.indexes, self.catalogs, reranker=reranker, choices=choices)
         self.sources: list[Watcher] = [
             FolderWatch(source, ledger, self.publisher)
             if isinstance(source, FolderSource)
@@ -70,10 +75,14 @@ class Knowledge:
             known = embeddings.fingerprints(connection)
         embedder = open_embedder(settings.embedder, known)
         reranker = open_reranker(settings.reranker)
-        return cls(ledger, embedder, vectors, settings.home.absolute(), settings.sources, reranker)
+        home = settings.home.absolute()
+        opened = cls(ledger, embedder, vectors, home, settings.sources, reranker, settings.bases)
+        opened.publisher.hold = settings.knowledge.hold_suspicious
+        return opened
 
     def start(self) -> None:
         self.publisher.start()
+        self.recut.start()
         for source in self.sources:
             source.start()
 
@@ -81,6 +90,7 @@ class Knowledge:
         self.stopping.set()
         for source in self.sources:
             source.close()
+        self.recut.close()
         self.publisher.close()
         self.searching.shutdown()
         self.reading.shutdown()
@@ -108,6 +118,8 @@ class Knowledge:
         reasons: list[str] = []
         if not self.indexes.reachable:
             reasons.append("the vector index does not answer: every search is exact")
+        if self.recut.left:
+            reasons.append(f"{self.recut.left} documents are being cut again; their old chunks answer meanwhile")
         return reasons
 
     def source(self, principal: Principal, name: str) -> Watcher:

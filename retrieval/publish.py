@@ -6,6 +6,8 @@ Each step can be done twice, and only the last is seen. A writer that dies befor
 next one publishes; one that dies after it has published. A writer that merely believes it holds the lease is stopped
 in that transaction.
 
+Every document is cut as its knowledge base wants it, whoever sent it.
+
 Changes that wait together are published together, in one transaction, each as a snapshot of its own: a hundred PUTs
 cost about one. Bulk work (a folder's first sync) goes in small groups and lets others pass.
 """
@@ -17,15 +19,18 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from common.errors import Draining, GroundtoneError, KnowledgeUnavailable
 from common.principal import Principal
+from retrieval.choices import Choices
 from retrieval.indexes import Indexes
 from retrieval.ledger import bases, leases, operations, publication, snapshots, staging, tenants
 from retrieval.ledger.services import service
 from retrieval.ledger.staging import Change, Staged
+from retrieval.pieces import cut_again
+from retrieval.suspicion import check
 
 _log = logging.getLogger(__name__)
 _URGENT, _BULK = 0, 1
@@ -78,11 +83,12 @@ class Task:
 class Publisher:
     """One thread that publishes, one that keeps the lease and repairs. `start` returns at once; see `ready`."""
 
-    def __init__(self, indexes: Indexes) -> None:
-        self._indexes = indexes
+    def __init__(self, indexes: Indexes, choices: Choices) -> None:
+        self._indexes, self._choices = indexes, choices
         self._ledger = indexes.ledger
         self._holder = leases.new_holder()
         self._token: int | None = None
+        self.hold: float | None = None  # from this suspicion on nothing is published before it was reviewed
         self._queue: queue.PriorityQueue[tuple[int, int, Push | Task | None]] = queue.PriorityQueue()
         self._order = itertools.count()
         self._stop = threading.Event()
@@ -271,9 +277,13 @@ class Publisher:
 
     def _publish(self, group: list[Push]) -> None:
         principal = service(group[0].principal.tenant, "writer")
+        cut = [[self._cut(push, change) for change in push.changes] for push in group]
         with self._ledger.write() as connection:
             self._fence(connection)
-            outcomes = [[_stage(connection, push, change) for change in push.changes] for push in group]
+            outcomes = [
+                [_stage(connection, push, change, self.hold) for change in some]
+                for push, some in zip(group, cut, strict=True)
+            ]
         ids = [[o.staged.id for o in some if o.staged and o.staged.id is not None] for some in outcomes]
         try:
             publishing = [(p.principal, some, p.message) for p, some in zip(group, ids, strict=True) if p.publish]
@@ -289,6 +299,12 @@ class Publisher:
             raise
         for push, some in zip(group, outcomes, strict=True):
             push.future.set_result(Published(some, next(numbers) if push.publish else None))
+
+    def _cut(self, push: Push, change: Change) -> Change:
+        if change.content is None:
+            return change
+        strategy = self._choices.strategy(push.principal, change.knowledge)
+        return replace(change, content=cut_again(change.content, strategy))
 
     def _publish_ids(self, principal: Principal, publishing: Sequence[tuple[Principal, list[int], str]]) -> list[int]:
         """Publishes staged changes, each entry as a snapshot of its own. Returns the snapshot that holds each."""
@@ -347,8 +363,10 @@ class Publisher:
                 _log.exception("the round of repairs failed; it is tried again")
 
 
-def _stage(connection: Any, push: Push, change: Change) -> Outcome:
+def _stage(connection: Any, push: Push, change: Change, hold: float | None) -> Outcome:
     try:
+        if push.publish and change.content is not None:
+            check(change.content.metadata, hold)
         return Outcome(change, staging.stage(connection, push.principal, change, automatic=push.publish), None)
     except GroundtoneError as error:
         return Outcome(change, None, error)

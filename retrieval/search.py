@@ -21,6 +21,7 @@ from common.principal import Principal
 from common.prompt import fence
 from retrieval.catalog import Catalog, Mask, check_filters
 from retrieval.catalogs import Catalogs
+from retrieval.choices import Choices
 from retrieval.fuse import BEST, WEAK_BELOW, confidence, fuse
 from retrieval.indexes import Indexes, embedded_text_of
 from retrieval.ledger import bases, chunks, embeddings, snapshots, tenants
@@ -45,9 +46,11 @@ class Search:
         catalogs: Catalogs,
         exact_up_to: int = EXACT_UP_TO,
         reranker: Reranker | None = None,
+        choices: Choices | None = None,
     ) -> None:
         self._indexes, self._catalogs, self._reranker = indexes, catalogs, reranker
         self._ledger, self._embedder = indexes.ledger, indexes.embedder
+        self._choices = choices or Choices()
         self._neighbours = Neighbours(indexes.vectors, exact_up_to)
         self._questions: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
         self._lock = threading.Lock()
@@ -83,8 +86,9 @@ class Search:
             return Findings(pin.number, True, ())
         dense = self._neighbours.near(catalog, asked, rows, BEST, collection if pin.number == pin.head else None)
         lexical = self._terms(catalog, principal, knowledge, question, allowed)
+        weights = self._choices.weights(principal, knowledge)
         langs = {row: catalog.lang(row) for row in {*dense, *lexical}}
-        ranked = [row for row, _ in fuse(question, dense, lexical, langs)]
+        ranked = [row for row, _ in fuse(question, dense, lexical, langs, weights)]
         depth = max(top_k, self._reranker.candidates if self._reranker else 0)
         found, reranked = self._loaded(principal, catalog, ranked[:depth]), None
         if self._reranker and len(found) > 1:

@@ -93,7 +93,13 @@ async def every(
 
 @router.get("/documents/{name:path}")
 async def show(
-    service: Service, caller: Caller, kb: str, name: str, response: Response, revision: int | None = None
+    service: Service,
+    caller: Caller,
+    kb: str,
+    name: str,
+    response: Response,
+    revision: int | None = None,
+    structure: bool = False,
 ) -> dict[str, Any]:
     """A document with its text, in which citations count their spans: as it is now, or as a revision had it."""
 
@@ -103,7 +109,7 @@ async def show(
 
     found = await in_thread(run)
     response.headers["etag"] = f'"{found.revision}"'
-    return _shown(found) | {"text": found.text}
+    return _shown(found) | {"text": found.text} | ({"blocks": found.blocks} if structure else {})
 
 
 @router.post("/documents:batch")
@@ -163,6 +169,7 @@ def _shown(one: Revision) -> dict[str, Any]:
         "labels": list(one.labels),
         "metadata": one.metadata,
         "digest": one.digest,
+        "strategy": one.strategy,
         "author": one.author,
         **{name: None if value is None else rfc3339(value) for name, value in times.items()},
     }

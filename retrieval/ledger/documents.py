@@ -1,6 +1,6 @@
 """Documents and their revisions, as a principal may see them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, and_, func, select
@@ -21,11 +21,16 @@ class Document:
     source: str
     revision: int | None
     identity: str | None
+    strategy: str | None
+
+    def same(self, identity: str, strategy: str) -> bool:
+        """Whether its current revision is of these bytes, said the same of, and cut the same way."""
+        return (self.identity, self.strategy) == (identity, strategy)
 
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """What a revision says of itself; `text` only where it was asked for."""
+    """What a revision says of itself; `text` and `blocks`, as the schema has them, only where they were asked for."""
 
     document: str
     revision: int
@@ -38,9 +43,12 @@ class Revision:
     effective_from: float | None
     effective_until: float | None
     digest: str
+    identity: str
+    strategy: str
     author: str
     created: float
     text: str | None = None
+    blocks: list[list[Any]] | None = None
 
 
 def not_found(name: str) -> NotFound:
@@ -61,6 +69,7 @@ def find(connection: Connection, principal: Principal, base: Base, name: str) ->
             documents.c.source,
             revisions.c.number,
             revisions.c.identity,
+            revisions.c.strategy,
         )
         .outerjoin(editions, and_(editions.c.document == documents.c.id, editions.c.last.is_(None)))
         .outerjoin(revisions, revisions.c.id == editions.c.revision)
@@ -71,7 +80,7 @@ def find(connection: Connection, principal: Principal, base: Base, name: str) ->
     labels = base.labels if row.labels is None else tuple(row.labels)
     if not principal.reads(labels):
         raise not_found(name)
-    return Document(row.id, row.name, labels, row.source, row.number, row.identity)
+    return Document(row.id, row.name, labels, row.source, row.number, row.identity, row.strategy)
 
 
 def last_number(connection: Connection, principal: Principal, document: int) -> int:
@@ -82,12 +91,26 @@ def last_number(connection: Connection, principal: Principal, document: int) -> 
 
 def get(connection: Connection, principal: Principal, base: Base, name: str, number: int | None = None) -> Revision:
     """A revision with its text: the current one, or the one numbered `number`, which may be long past."""
-    query = _revisions(principal, base).add_columns(revisions.c.text).where(documents.c.name == name)
+    query = (
+        _revisions(principal, base).add_columns(revisions.c.text, revisions.c.blocks).where(documents.c.name == name)
+    )
     wanted = editions.c.last.is_(None) if number is None else revisions.c.number == number
     row = connection.execute(query.where(wanted)).first()
     if row is None or not principal.reads(base.labels if row.labels is None else row.labels):
         raise not_found(name)
-    return _revision(row, base, row.text)
+    return replace(_revision(row, base), text=row.text, blocks=row.blocks)
+
+
+def cut_otherwise(connection: Connection, principal: Principal, base: Base, strategy: str) -> list[tuple[str, bool]]:
+    """The present documents that another strategy cut: their names, and whether their structure was kept."""
+    query = (
+        select(documents.c.name, revisions.c.blocks.is_not(None).label("kept"))
+        .join(editions, editions.c.document == documents.c.id)
+        .join(revisions, revisions.c.id == editions.c.revision)
+        .where(documents.c.tenant == principal.tenant, documents.c.knowledge == base.id)
+        .where(editions.c.last.is_(None), revisions.c.strategy != strategy)
+    )
+    return [(row.name, row.kept) for row in connection.execute(query.order_by(documents.c.name))]
 
 
 def page(
@@ -116,7 +139,7 @@ def _revisions(principal: Principal, base: Base) -> Select[Any]:
             documents.c.name,
             documents.c.labels,
             documents.c.source,
-            *(revisions.c[name] for name in (*kept, "digest", "author", "created")),
+            *(revisions.c[name] for name in (*kept, "digest", "identity", "strategy", "author", "created")),
         )
         .join(editions, editions.c.document == documents.c.id)
         .join(revisions, revisions.c.id == editions.c.revision)
@@ -124,9 +147,9 @@ def _revisions(principal: Principal, base: Base) -> Select[Any]:
     )
 
 
-def _revision(row: Row[Any], base: Base, text: str | None = None) -> Revision:
+def _revision(row: Row[Any], base: Base) -> Revision:
     labels = base.labels if row.labels is None else tuple(row.labels)
     return Revision(
         row.name, row.number, row.title, row.lang, row.media_type, labels, row.source, row.metadata,
-        row.effective_from, row.effective_until, row.digest, row.author, row.created, text,
+        row.effective_from, row.effective_until, row.digest, row.identity, row.strategy, row.author, row.created,
     )  # fmt: skip

@@ -117,6 +117,7 @@ revisions = Table(
     Column("lang", Text, nullable=False),
     Column("media_type", Text, nullable=False),
     Column("text", Text, nullable=False),
+    Column("blocks", Json),  # the text's structure: kind, start, end, level, page each; NULL where it was not kept
     Column("digest", Text, nullable=False),  # of the bytes that were sent
     Column("identity", Text, nullable=False),  # of all that was sent: the same again is no new revision
     Column("metadata", Json, nullable=False),

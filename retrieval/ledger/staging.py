@@ -18,6 +18,7 @@ from retrieval.ledger import bases, documents, tenants
 from retrieval.ledger.database import batches, insert_missing
 from retrieval.ledger.schema import chunks, revisions, staged
 from retrieval.ledger.schema import documents as documents_table
+from retrieval.text import Block
 
 PUSHED = "push"
 """The source of what came over HTTP."""
@@ -47,6 +48,7 @@ class Content:
     identity: str
     strategy: str
     parts: Sequence[Part]
+    blocks: Sequence[Block] = ()
     metadata: dict[str, Any] = field(default_factory=dict[str, Any])
     effective_from: float | None = None
     effective_until: float | None = None
@@ -54,7 +56,10 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What one document shall become. Without `content` it is removed; without `labels` it keeps those it has."""
+    """What one document shall become. Without `content` it is removed; without `labels` it keeps those it has.
+
+    One that `yields` gives way to another that waits for the same document, instead of taking its place.
+    """
 
     knowledge: str
     document: str
@@ -62,6 +67,7 @@ class Change:
     labels: tuple[str, ...] | None = None
     source: str = PUSHED
     if_match: int | None = None
+    yields: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +98,11 @@ def stage(connection: Connection, principal: Principal, change: Change, *, autom
         )
     if change.content is None and current is None:
         raise documents.not_found(change.document)
+    if found and change.yields and _waits(connection, principal, found.id):
+        return Staged(change.document, current or 0, False, None)
     if found:
         connection.execute(delete(staged).where(staged.c.tenant == principal.tenant, staged.c.document == found.id))
-    if found and current and change.content and found.identity == change.content.identity:
+    if found and current and change.content and found.same(change.content.identity, change.content.strategy):
         relabel(connection, principal, found.id, change.labels, change.source)
         return Staged(change.document, current, False, None)
     document = found.id if found else _new_document(connection, principal, base, change)
@@ -115,6 +123,11 @@ def stage(connection: Connection, principal: Principal, change: Change, *, autom
     }
     id_ = connection.execute(insert(staged).values(row).returning(staged.c.id)).scalar_one()
     return Staged(change.document, number, current is None, id_)
+
+
+def _waits(connection: Connection, principal: Principal, document: int) -> bool:
+    mine = (staged.c.tenant == principal.tenant) & (staged.c.document == document)
+    return connection.execute(select(staged.c.id).where(mine)).first() is not None
 
 
 def waiting(connection: Connection, principal: Principal, base: bases.Base | None, *, automatic: bool) -> list[int]:
@@ -172,6 +185,7 @@ def _new_revision(connection: Connection, principal: Principal, document: int, c
         "lang": content.lang,
         "media_type": content.media_type,
         "text": content.text,
+        "blocks": [[b.kind, b.start, b.end, b.level, b.page] for b in content.blocks] or None,
         "digest": content.digest,
         "identity": content.identity,
         "metadata": content.metadata,

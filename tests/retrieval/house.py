@@ -16,7 +16,7 @@ import numpy as np
 
 from common.evidence import Findings
 from common.principal import Principal, Scope
-from common.settings import FolderSource
+from common.settings import Base, FolderSource
 from retrieval.intake import Sent, take
 from retrieval.knowledge import Knowledge
 from retrieval.ledger import bases
@@ -103,6 +103,7 @@ class House:
         self.ledger_url = ledger_url or f"sqlite:///{home / 'ledger.db'}"
         self.embedder = WordEmbedder(name or uuid.uuid4().hex)
         self.sources: list[FolderSource] = []
+        self.chosen: list[Base] = []
         self.me = someone()
         self.open_: Knowledge | None = None
 
@@ -114,7 +115,7 @@ class House:
     def open(self) -> Knowledge:
         ledger = Ledger(self.ledger_url)
         ledger.migrate()
-        self.open_ = Knowledge(ledger, self.embedder, Vectors(self.chroma), self.home, self.sources)
+        self.open_ = Knowledge(ledger, self.embedder, Vectors(self.chroma), self.home, self.sources, chosen=self.chosen)
         self.open_.start()
         assert self.open_.publisher.writing.wait(30)
         return self.open_

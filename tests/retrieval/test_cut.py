@@ -143,7 +143,7 @@ def test_a_long_paragraph_is_cut_between_sentences() -> None:
 def test_overlap_repeats_the_end_of_a_piece_in_the_next() -> None:
     text = " ".join(f"Sentence number {i} says little." for i in range(60))
     whole = read(text.encode(), "text/plain")
-    pieces = cut(whole, Strategy("overlapping", 1, overlap=0.2))
+    pieces = cut(whole, Strategy(overlap=0.2))
     assert all(two.start < one.end for one, two in pairwise(pieces))
     assert all(whole.text[piece.start : piece.end] == piece.text for piece in pieces)
 
