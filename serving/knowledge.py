@@ -105,7 +105,7 @@ class Knowledge:
                 answer = orjson.loads(await response.read())
         except (aiohttp.ClientError, TimeoutError, orjson.JSONDecodeError):
             return []
-        return answer["data"] if response.status == 200 else []
+        return answer.get("data", []) if response.status == 200 else []
 
     async def not_ready(self) -> list[str]:
         """Why the knowledge process can't answer yet; empty when it can."""

@@ -1,5 +1,7 @@
 """What an operator asks: liveness, readiness, metrics, keys, receipts."""
 
+import asyncio
+
 from fastapi import Request
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest, multiprocess
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -54,11 +56,12 @@ async def metrics(request: Request, services: Services, principal: Principal) ->
     """Prometheus' text format, over all workers. The lag of sources is asked for here: no question passes by it."""
     for source in await services.knowledge.sources(principal):
         SOURCE_LAG.labels(source["name"]).set(source["lag_seconds"])
-    registry = REGISTRY
+    registry: CollectorRegistry = REGISTRY
     if services.settings.server.workers > 1:
         registry = CollectorRegistry()
         multiprocess.MultiProcessCollector(registry)
-    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+    # Off the event loop: it reads /proc, and with several workers their files
+    return Response(await asyncio.to_thread(generate_latest, registry), media_type=CONTENT_TYPE_LATEST)
 
 
 async def list_receipts(request: Request, services: Services, principal: Principal) -> Response:

@@ -33,13 +33,15 @@ def evidence(text: str, document: str = "cards.md", *, title: str = "Cards", sco
 
 
 class FakeKnowledge(Server):
-    """Answers /search with `findings`, or raises `error`. `held` keeps searches waiting. All else is echoed."""
+    """Answers /search with `findings`, or raises `error`. `held` keeps searches waiting. All else is echoed, but
+    `sources` where there are any."""
 
     def __init__(self) -> None:
         super().__init__()
         self.findings = Findings(7, False, (evidence("The annual fee of the Harbour Gold Card is 11,000 yen."),))
         self.error: GroundtoneError | None = None
         self.held = False
+        self.sources: list[dict[str, Any]] = []
         self.requests: deque[Request] = deque(maxlen=1000)
 
     @property
@@ -51,6 +53,8 @@ class FakeKnowledge(Server):
         self.changed()
         if request.path == "/readyz":
             return await connection.reply_json(200, {"ready": True, "reasons": []})
+        if request.path == "/v1/sources" and self.sources:
+            return await connection.reply_json(200, {"data": self.sources})
         if request.path != "/search":
             echo = {"method": request.method, "path": request.path, "query": request.query}
             return await connection.reply_json(200, echo | {"body": request.body.decode()})

@@ -94,6 +94,22 @@ async def test_a_key_opens_what_its_scopes_say(gateway: Gateway) -> None:
     assert listed[0]["revoked"]
 
 
+async def test_who_may_only_write_sees_what_became_of_its_own_change(gateway: Gateway) -> None:
+    """Any key may ask for an operation; the knowledge process shows it to the key that began it."""
+    made = await (await gateway.http.post("/v1/keys", json={"name": "feeder", "scopes": ["knowledge:write"]})).json()
+    async with session(gateway.url, made["key"]) as feeder:
+        assert (await feeder.get("/v1/operations/op_1")).status == 200
+        assert (await feeder.get("/v1/snapshots")).status == 403
+
+
+async def test_the_lag_of_each_source_is_a_metric(gateway: Gateway) -> None:
+    """Asked for when the metrics are; without the knowledge process the other metrics are there all the same."""
+    gateway.knowledge.sources = [{"name": "prices", "lag_seconds": 4.5}]
+    assert 'groundtone_source_lag_seconds{source="prices"} 4.5' in await (await gateway.http.get("/metrics")).text()
+    gateway.knowledge.listening = False
+    assert "groundtone_queue_depth" in await (await gateway.http.get("/metrics")).text()
+
+
 async def test_nobody_gives_away_what_he_does_not_hold(gateway: Gateway) -> None:
     """A key that may make keys makes none that can do more than itself."""
     made = await (
