@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import typer
 
-from serving.cli import adapter, ask, audit, doctor, evaluate, key, knowledge, receipt, up
+from serving.cli import adapter, ask, audit, doctor, evaluate, key, knowledge, receipt, tune, up
 from serving.cli.command import Exit
 from serving.cli.output import Output
 
@@ -21,7 +21,8 @@ app = typer.Typer(
 )
 for module in (up, ask, doctor):
     module.register(app)
-evaluate.register(knowledge.app)
+for module in (evaluate, tune):
+    module.register(knowledge.app)
 for module in (knowledge, adapter, receipt, audit, key):
     app.add_typer(module.app)
 
