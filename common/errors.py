@@ -48,6 +48,7 @@ class ErrorCode(StrEnum):
     UNSUPPORTED_FIELD = "unsupported_field"
     CONTEXT_LENGTH_EXCEEDED = "context_length_exceeded"
     UNREADABLE_DOCUMENT = "unreadable_document"
+    SUSPICIOUS_DOCUMENT = "suspicious_document"
     INVALID_ADAPTER = "invalid_adapter"
     INVALID_API_KEY = "invalid_api_key"
     PERMISSION_DENIED = "permission_denied"
