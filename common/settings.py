@@ -79,6 +79,7 @@ class Embedder(Section):
     kind: EmbedderKind = EmbedderKind.BUNDLED
     url: str | None = None
     model: str | None = None
+    revision: str | None = None
     api_key_file: Path | None = None
 
 

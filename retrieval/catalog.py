@@ -121,6 +121,13 @@ class Catalog:
                 if (row := self.keys.get(key)) is not None:
                     self.placed[row] = placed
 
+    def mark_only(self, keys: Iterable[str]) -> None:
+        """Notes that Chroma finds these vectors by themselves, and no others."""
+        with self._lock:
+            placed = np.zeros_like(self.placed)
+            placed[[row for key in keys if (row := self.keys.get(key)) is not None]] = True
+            self.placed = placed
+
     def allowed(
         self, principal: Principal, knowledge: Collection[str], snapshot: int, clock: float, filters: Mapping[str, Any]
     ) -> Mask:

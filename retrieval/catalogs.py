@@ -40,3 +40,7 @@ class Catalogs:
     def mark(self, principal: Principal, keys: Iterable[str], placed: bool) -> None:
         """Notes which vectors Chroma finds by themselves."""
         self.of(principal).mark(keys, placed)
+
+    def mark_only(self, principal: Principal, keys: Iterable[str]) -> None:
+        """Notes that Chroma finds these vectors and no others."""
+        self.of(principal).mark_only(keys)

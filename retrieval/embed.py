@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common import settings
+from common.errors import InvalidRequest
 
 Vectors = NDArray[np.float32]
 
@@ -48,7 +49,7 @@ def open_embedder(chosen: settings.Embedder, known: Collection[str] = ()) -> Emb
 
     `known` are fingerprints of earlier days; one that the same model left is taken over as it stands, since another
     processor or GPU may round a last digit differently. Raises KnowledgeUnavailable when an endpoint does not answer,
-    and InvalidRequest when the settings don't name one.
+    and InvalidRequest when the settings don't name one, or name one that makes other vectors than it made then.
     """
     if chosen.kind is settings.EmbedderKind.OPENAI:
         from retrieval.embedders.endpoint import Endpoint
@@ -57,9 +58,32 @@ def open_embedder(chosen: settings.Embedder, known: Collection[str] = ()) -> Emb
     else:
         from retrieval.embedders.bundled import Bundled
 
-        embedder = Bundled()
-    embedder.fingerprint = next((old for old in known if same_model(old, embedder.fingerprint)), embedder.fingerprint)
+        embedder = Bundled(chosen.revision)
+    embedder.fingerprint = recognised(embedder.fingerprint, known)
     return embedder
+
+
+def recognised(made: str, known: Collection[str]) -> str:
+    """The fingerprint to go by: of `known` the one that the same model left, else `made`, which is a new model's.
+
+    Raises InvalidRequest where a model of that name left another one: it was changed behind its name, and its vectors
+    can't be compared with those in the ledger.
+    """
+    for old in known:
+        if same_model(old, made):
+            return old
+    name = _name(made)
+    if any(_name(old) == name for old in known):
+        raise InvalidRequest(
+            f"The embedder {name} makes other vectors than it made before: another model goes by its name.",
+            "Bring the old model back; or set [embedder] revision to any new word, and everything is embedded anew.",
+        )
+    return made
+
+
+def named(model: str, revision: str | None) -> str:
+    """What a fingerprint calls a model: with another revision it is another one."""
+    return f"{model}@{revision}" if revision else model
 
 
 def fingerprint(name: str, probes: Vectors) -> str:
@@ -79,6 +103,10 @@ def same_model(one: str, other: str) -> bool:
         return False
     a, b = _steps(sketch), _steps(other_sketch)
     return bool(a @ b >= _SAME * np.linalg.norm(a) * np.linalg.norm(b))
+
+
+def _name(fingerprint: str) -> str:
+    return fingerprint.rsplit("/", 2)[0]
 
 
 def _steps(sketch: str) -> NDArray[np.float64]:

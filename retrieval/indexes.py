@@ -6,7 +6,9 @@ Chroma, and none is refused while it is away: `repair` adds the rest once it is 
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +17,13 @@ from sqlalchemy import Connection
 from common.canonical import digest
 from common.errors import Draining
 from common.principal import Principal
+from retrieval.analysis import terms
 from retrieval.catalogs import Catalogs
 from retrieval.cut import Piece, embedded_text
 from retrieval.embed import Embedder
-from retrieval.ledger import chunks, embeddings, tenants
+from retrieval.ledger import chunks, embeddings, publication, tenants
 from retrieval.ledger.chunks import Chunk
-from retrieval.ledger.database import Ledger
+from retrieval.ledger.database import Ledger, batches
 from retrieval.ledger.services import service
 from retrieval.lexical import IndexLost, Lexical
 from retrieval.vectors import Vectors, VectorsUnavailable
@@ -28,7 +31,10 @@ from retrieval.vectors import Vectors, VectorsUnavailable
 _log = logging.getLogger(__name__)
 _EMBEDDED_AT_ONCE = 16  # a batch is durable before the next begins
 _PLACED_AT_ONCE = 512
+_TERMS_AT_ONCE = 20_000
 _PROBES = 16
+DEAD_AT_LEAST, DEAD_SHARE = 500, 0.5  # dead vectors above both make a collection worth building anew
+_STILL_ASKED = 15.0  # seconds for which a question may still be asking a collection that was left behind
 
 
 class Indexes:
@@ -42,6 +48,8 @@ class Indexes:
         self.reachable = True  # as far as was seen: Chroma
         self.terms_lost = threading.Event()
         self.stopping = threading.Event()
+        self._building = threading.RLock()  # one round of repairs or rebuilding at a time
+        self._left_behind: deque[tuple[float, str]] = deque()
         self.progress = (0, 0)  # texts embedded, of how many
 
     def embed(self, principal: Principal, seqs: Sequence[int]) -> None:
@@ -85,8 +93,86 @@ class Indexes:
             embeddings.set_collection(connection, principal, self.embedder.fingerprint, collection)
             collection = self._pointer(connection, principal)
             wanted = embeddings.unplaced_of(connection, principal, self.embedder.fingerprint, collection, seqs)
-        if 0 < len(wanted) <= _PLACED_AT_ONCE:
+        if len(wanted) > _PLACED_AT_ONCE:
+            self._note(principal, list(wanted), None)  # the next round of repairs adds them
+        elif wanted:
             self._place(principal, collection, wanted)
+
+    def rebuild_vectors(self, principal: Principal, fence: Callable[[Connection], None]) -> int:
+        """Builds the tenant's collection anew from the ledger and returns how many vectors it holds.
+
+        Beside the one that serves: every vector that a question can see now is added, then probed by itself, and one
+        transaction, which `fence` may refuse, moves the pointer. What is not found stays with the exact search, and so
+        does what nobody sees any more, should it come back. Raises VectorsUnavailable and Draining.
+        """
+        fingerprint = self.embedder.fingerprint
+        with self._building:
+            with self.ledger.write() as connection:
+                embeddings.set_collection(connection, principal, fingerprint, self._collection(principal))
+                old = self._pointer(connection, principal)
+                until = embeddings.newest(connection, principal, fingerprint)
+            fresh = _successor(old)
+            self.vectors.clear(fresh)
+            for some in self._live(principal, until):
+                self.vectors.add(fresh, some)
+            found: list[str] = []
+            for some in self._live(principal, until):
+                known = self.vectors.found(fresh, some)
+                with self.ledger.write() as connection:
+                    embeddings.place(connection, principal, fingerprint, sorted(known), fresh)
+                    embeddings.place(connection, principal, fingerprint, sorted(some.keys() - known), None)
+                found += known
+            with self.ledger.write() as connection:
+                fence(connection)
+                embeddings.move(connection, principal, fingerprint, old, fresh, until)
+            self._catalogs.mark_only(principal, found)
+            self._left_behind.append((time.monotonic() + _STILL_ASKED, old))
+        return len(found)
+
+    def crowded(self, principal: Principal) -> bool:
+        """Whether so much of the collection is dead that it crowds out what lives."""
+        with self.ledger.read() as connection:
+            held = embeddings.count_placed(
+                connection, principal, self.embedder.fingerprint, self._pointer(connection, principal)
+            )
+            dead = held - publication.count_visible(connection, principal)
+        return dead > max(DEAD_AT_LEAST, DEAD_SHARE * held)
+
+    def drop_left_behind(self) -> None:
+        """Removes collections that no question can still be asking."""
+        while self._left_behind and self._left_behind[0][0] < time.monotonic():
+            self.vectors.clear(self._left_behind.popleft()[1])
+
+    def rebuild_terms(self) -> Lexical:
+        """A second lexical index beside the one that serves, with every chunk that was ever visible."""
+        fresh = self.terms.beside()
+        self._fill(fresh)
+        return fresh
+
+    def take_terms(self, fresh: Lexical) -> int:
+        """Puts a rebuilt lexical index in the place of the one that serves; returns how many chunks it holds.
+
+        Called by the publisher's thread, so that what was published meanwhile is in it too.
+        """
+        self._fill(fresh)
+        self.terms.become(fresh)
+        return self.terms.count()
+
+    def check_terms(self) -> None:
+        """Asks the lexical index for a few chunks by their own words; where one isn't found, all is built again."""
+        with self.ledger.read() as connection:
+            known = [service(name, "indexes") for name in tenants.names(connection)]
+        for principal in known:
+            with self.ledger.read() as connection:
+                seqs = chunks.all_seqs(connection, principal)
+                probes = chunks.load(connection, principal, [*seqs[: _PROBES // 2], *seqs[-_PROBES // 2 :]])
+            for chunk in probes.values():
+                text = embedded_text_of(chunk)
+                if terms(text) and not self.terms.search(principal.tenant, [chunk.knowledge], text, 1, {chunk.id}):
+                    _log.warning("the lexical index does not find what it holds; it is built again from the ledger")
+                    self.terms.clear()
+                    self.repair_terms()
+                    return
 
     def add_terms(self, principal: Principal, seqs: Sequence[int]) -> None:
         """Makes the terms of these chunks found. Raises OSError or IndexLost when the disk doesn't let it."""
@@ -103,15 +189,20 @@ class Indexes:
     def repair_terms(self) -> None:
         """Adds to the lexical index every chunk that was ever visible and that it lacks."""
         self.terms_lost.clear()
-        with self.ledger.read() as connection:
-            known = [service(name, "indexes") for name in tenants.names(connection)]
-        for principal in known:
-            with self.ledger.read() as connection:
-                seqs = chunks.all_seqs(connection, principal)
-            self._add_terms(principal, seqs)
+        self._fill(self.terms)
 
-    def repair_vectors(self, principal: Principal, *, thorough: bool = False) -> None:
-        """Compares Chroma with what the ledger says it holds, and adds what it lacks. Notes when it is away."""
+    def repair_vectors(self, principal: Principal, fence: Callable[[Connection], None] | None = None) -> None:
+        """Compares Chroma with what the ledger says it holds, and adds what it lacks. Notes when it is away.
+
+        With `fence` thoroughly: where it holds everything and yet doesn't find it, its collection is built anew.
+        """
+        if self._building.acquire(blocking=False):
+            try:
+                self._repair_vectors(principal, fence)
+            finally:
+                self._building.release()
+
+    def _repair_vectors(self, principal: Principal, fence: Callable[[Connection], None] | None) -> None:
         fingerprint = self.embedder.fingerprint
         with self.ledger.read() as connection:
             collection = self._pointer(connection, principal)
@@ -119,8 +210,11 @@ class Indexes:
         if not collection:
             return
         try:
-            if self.vectors.count(collection) < count or (thorough and not self._probe(principal, collection)):
-                self._note_lost(principal, collection)
+            if (short := self.vectors.count(collection) < count) or (fence and not self._probe(principal, collection)):
+                lost = self._note_lost(principal, collection)
+                if fence and not short and not lost:
+                    self.rebuild_vectors(principal, fence)
+                    return
             while True:
                 with self.ledger.read() as connection:
                     wanted = embeddings.unplaced(connection, principal, fingerprint, collection, _PLACED_AT_ONCE)
@@ -130,14 +224,38 @@ class Indexes:
         except VectorsUnavailable:
             self.reachable = False
 
-    def _add_terms(self, principal: Principal, seqs: Sequence[int]) -> None:
+    def _live(self, principal: Principal, until: int) -> Iterator[dict[str, NDArray[np.float32]]]:
+        """The vectors that a question can see now, some at a time, up to number `until`."""
+        after = 0
+        while True:
+            if self.stopping.is_set():
+                raise Draining("The service is stopping.", "Start it again and repeat.")
+            with self.ledger.read() as connection:
+                some = embeddings.live(connection, principal, self.embedder.fingerprint, after, until, _PLACED_AT_ONCE)
+            if not some:
+                return
+            yield {key: vector for _, key, vector in some}
+            after = some[-1][0]
+
+    def _fill(self, index: Lexical) -> None:
+        """Adds to a lexical index every chunk that was ever visible and that it lacks."""
+        with self.ledger.read() as connection:
+            known = [service(name, "indexes") for name in tenants.names(connection)]
+        for principal in known:
+            with self.ledger.read() as connection:
+                seqs = chunks.all_seqs(connection, principal)
+            for some in batches(seqs, _TERMS_AT_ONCE):
+                self._add_terms(principal, some, index)
+
+    def _add_terms(self, principal: Principal, seqs: Sequence[int], index: Lexical | None = None) -> None:
+        index = index or self.terms
         with self.ledger.read() as connection:
             names = chunks.names(connection, principal, seqs)
-            lacking = names.keys() - self.terms.holds(names)
+            lacking = names.keys() - index.holds(names)
             found = chunks.load(connection, principal, sorted(names[name] for name in lacking))
-        self.terms.add((c.id, principal.tenant, c.knowledge, embedded_text_of(c)) for c in found.values())
-        self.terms.commit()
-        if lost := lacking - self.terms.holds(lacking):
+        index.add((c.id, principal.tenant, c.knowledge, embedded_text_of(c)) for c in found.values())
+        index.commit()
+        if lost := lacking - index.holds(lacking):
             raise OSError(f"the lexical index did not keep {len(lost)} chunks")
 
     def _place(self, principal: Principal, collection: str, wanted: Mapping[str, NDArray[np.float32]]) -> bool:
@@ -157,13 +275,14 @@ class Indexes:
             embeddings.place(connection, principal, self.embedder.fingerprint, keys, collection)
         self._catalogs.mark(principal, keys, collection is not None)
 
-    def _note_lost(self, principal: Principal, collection: str) -> None:
-        """Notes what Chroma has lost; where it lost nothing and yet doesn't find, everything is asked for again."""
+    def _note_lost(self, principal: Principal, collection: str) -> bool:
+        """Notes what Chroma has lost. Returns whether it lost anything: where not, it holds all and doesn't find it."""
         with self.ledger.read() as connection:
             placed = embeddings.placed(connection, principal, self.embedder.fingerprint, collection)
         lost = sorted(set(placed) - self.vectors.present(collection, placed))
-        _log.warning("the vector index lost %d of %d vectors; they are added again", len(lost), len(placed))
-        self._note(principal, lost or placed, None)
+        _log.warning("the vector index lost %d of %d vectors", len(lost), len(placed))
+        self._note(principal, lost, None)
+        return bool(lost)
 
     def _probe(self, principal: Principal, collection: str) -> bool:
         """Whether a few vectors that Chroma should know are found by themselves."""
@@ -178,6 +297,11 @@ class Indexes:
         """A tenant's first collection for this embedder: Chroma allows few characters and learns no names."""
         name = digest(f"{principal.tenant}\n{self.embedder.fingerprint}".encode()).partition(":")[2]
         return f"groundtone-{name[:40]}-1"
+
+
+def _successor(collection: str) -> str:
+    name, _, number = collection.rpartition("-")
+    return f"{name}-{int(number) + 1}"
 
 
 def embedded_text_of(chunk: Chunk) -> str:

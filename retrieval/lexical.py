@@ -142,6 +142,22 @@ class Lexical:
         with self._lock:
             self._renew()
 
+    def beside(self) -> "Lexical":
+        """An empty index in a folder beside this one's."""
+        other = Lexical(self._directory.with_name(f"{self._directory.name}-fresh"))
+        other.clear()
+        return other
+
+    def become(self, other: "Lexical") -> None:
+        """Takes the place of `other`'s files in its own. Searches that run meanwhile see the old index or the new."""
+        with self._lock:
+            other.close()
+            self._abandon_writer()
+            self._bags.clear()
+            self._wipe()
+            other._directory.rename(self._directory)
+            self._index = self._open()
+
     def close(self) -> None:
         """Gives the writer's lock back. What was not committed is lost."""
         with self._lock:

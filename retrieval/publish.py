@@ -31,6 +31,7 @@ from retrieval.ledger.services import service
 from retrieval.ledger.staging import Change, Staged
 from retrieval.pieces import cut_again
 from retrieval.suspicion import check
+from retrieval.upkeep import Upkeep
 
 _log = logging.getLogger(__name__)
 _URGENT, _BULK = 0, 1
@@ -95,6 +96,7 @@ class Publisher:
         self.ready = threading.Event()  # it is known who writes
         self.writing = threading.Event()  # it is this process, and its indexes agree with the ledger
         self._terms = ThreadPoolExecutor(1, "terms")
+        self._upkeep = Upkeep(indexes, self._fence, self._task)
         self._threads = [
             threading.Thread(target=self._work, name="publisher"),
             threading.Thread(target=self._keep, name="keeper"),
@@ -113,6 +115,7 @@ class Publisher:
             thread.join()
         self._refuse(Draining("The service is stopping.", "Send the change again in a moment."))
         self._terms.shutdown()
+        self._upkeep.close()
         if self._token is not None:
             with self._ledger.write() as connection:
                 leases.release(connection, self._token)
@@ -178,6 +181,12 @@ class Publisher:
 
         return self._task(run)
 
+    def rebuild(self, principal: Principal) -> Future[dict[str, int]]:
+        """Builds both indexes of the tenant anew from the ledger: see `Upkeep.rebuild`."""
+        if not self.writing.is_set():
+            raise KnowledgeUnavailable("This process is not the writer.", "Send the request again in a moment.")
+        return self._upkeep.rebuild(principal)
+
     def _task(self, run: Callable[[], Any]) -> Future[Any]:
         task = Task(run)
         self._submit(task, _URGENT)
@@ -223,10 +232,11 @@ class Publisher:
             operations.fail_running(connection)
             every = [service(name, "writer") for name in tenants.names(connection)]
         self._indexes.repair_terms()
+        self._indexes.check_terms()
         for principal in every:
             self._finish(principal)
             self._indexes.embed_all(principal)
-            self._indexes.repair_vectors(principal, thorough=True)
+            self._indexes.repair_vectors(principal, self._fence)
         self.writing.set()
 
     def _finish(self, principal: Principal) -> None:
@@ -342,7 +352,7 @@ class Publisher:
             raise
 
     def _keep(self) -> None:
-        """Renews the lease in time, and makes Chroma whole again when it was away."""
+        """Renews the lease in time, and looks after the indexes."""
         while not self._stop.wait(_REPAIR_EVERY):
             token = self._token
             if token is None:
@@ -353,10 +363,7 @@ class Publisher:
                     every = [service(name, "writer") for name in tenants.names(connection)]
                 if not self.writing.is_set():
                     continue
-                if self._indexes.terms_lost.is_set():
-                    self._indexes.repair_terms()
-                for principal in every:
-                    self._indexes.repair_vectors(principal)
+                self._upkeep.round(every)
             except KnowledgeUnavailable:
                 self.writing.clear()
             except Exception:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import uvicorn
 
+from common.errors import GroundtoneError
 from common.settings import load
 from retrieval.api import create_app
 from retrieval.knowledge import Knowledge
@@ -30,7 +31,12 @@ def main() -> int:
     if not key_file.is_file():
         _log.error("internal.key is missing in GROUNDTONE_HOME: `groundtone up` makes it at its first start")
         return 2
-    app = create_app(Knowledge.open(settings), key_file.read_text().strip())
+    try:
+        knowledge = Knowledge.open(settings)
+    except GroundtoneError as error:
+        _log.error("%s", error)
+        return 1
+    app = create_app(knowledge, key_file.read_text().strip())
     config = uvicorn.Config(
         app,
         host=address.hostname or "127.0.0.1",

@@ -7,6 +7,7 @@ and no embedding function exists. So adding is idempotent, and whatever Chroma l
 Chroma has no authentication: it must listen on loopback or a private network only.
 """
 
+import contextlib
 import http.client
 import queue
 import threading
@@ -90,8 +91,10 @@ class Vectors:
             present.update(self._in(collection, "get", {"ids": keys[start : start + 1000], "include": []})["ids"])
         return present
 
-    def drop(self, collection: str) -> None:
-        self._call("DELETE", f"{_BASE}/{collection}")
+    def clear(self, collection: str) -> None:
+        """Removes a collection, where there is one."""
+        with contextlib.suppress(_UnknownCollection):
+            self._call("DELETE", f"{_BASE}/{collection}")
         self._ids.pop(collection, None)
 
     def close(self) -> None:

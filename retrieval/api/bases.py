@@ -58,6 +58,12 @@ async def publish(
     return accepted(response, await settle(service, caller, future, wait, lambda n: {"snapshot": n}))
 
 
+@router.post("/knowledge:rebuild")
+async def rebuild(service: Service, caller: Caller, response: Response, wait: float = 30.0) -> dict[str, Any]:
+    future = service.publisher.rebuild(caller)
+    return accepted(response, await settle(service, caller, future, wait, lambda built: dict[str, Any](built)))
+
+
 @router.get("/operations/{id_}")
 async def operation(service: Service, caller: Caller, id_: str) -> dict[str, Any]:
     def run() -> dict[str, Any]:

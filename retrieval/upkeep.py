@@ -1,0 +1,70 @@
+"""Upkeep: what the writer does for its indexes beside publishing. All of it can be done twice, or be broken off."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from sqlalchemy import Connection
+
+from common.errors import Draining
+from common.principal import Principal
+from retrieval.indexes import Indexes
+
+_log = logging.getLogger(__name__)
+_TRIED_AGAIN = 60.0  # seconds after a compaction that failed
+
+
+class Upkeep:
+    """Repairs in the caller's thread, builds in one of its own. `in_turn` runs something between two publications."""
+
+    def __init__(
+        self,
+        indexes: Indexes,
+        fence: Callable[[Connection], None],
+        in_turn: Callable[[Callable[[], Any]], Future[Any]],
+    ) -> None:
+        self._indexes, self._fence, self._in_turn = indexes, fence, in_turn
+        self._builder = ThreadPoolExecutor(1, "builder")
+        self._compacting: Future[None] | None = None
+        self._not_before = 0.0
+
+    def close(self) -> None:
+        self._builder.shutdown()
+
+    def round(self, principals: Sequence[Principal]) -> None:
+        """Makes whole what was lost, and has collections built anew that are mostly dead."""
+        if self._indexes.terms_lost.is_set():
+            self._indexes.repair_terms()
+        for principal in principals:
+            self._indexes.repair_vectors(principal)
+            idle = self._compacting is None or self._compacting.done()
+            if idle and time.monotonic() > self._not_before and self._indexes.crowded(principal):
+                self._compacting = self._builder.submit(self._compact, principal)
+        self._indexes.drop_left_behind()
+
+    def rebuild(self, principal: Principal) -> Future[dict[str, int]]:
+        """Builds both indexes anew from the ledger, beside those that serve; embeds nothing.
+
+        Questions and publications go on. The future holds how many vectors and chunks they have then.
+        """
+
+        def run() -> dict[str, int]:
+            vectors = self._indexes.rebuild_vectors(principal, self._fence)
+            fresh = self._indexes.rebuild_terms()
+            return {"vectors": vectors, "terms": self._in_turn(lambda: self._indexes.take_terms(fresh)).result()}
+
+        return self._builder.submit(run)
+
+    def _compact(self, principal: Principal) -> None:
+        began = time.monotonic()
+        try:
+            count = self._indexes.rebuild_vectors(principal, self._fence)
+        except Draining:
+            return
+        except Exception:
+            self._not_before = time.monotonic() + _TRIED_AGAIN
+            _log.exception("a collection could not be compacted; the old one goes on serving")
+            return
+        _log.info("a collection was compacted to %d vectors in %.1f s", count, time.monotonic() - began)
