@@ -93,6 +93,15 @@ class Reranker(Section):
     timeout: float = Field(default=1.0, gt=0)
 
 
+class Grounding(Section):
+    """A model that checks whether an answer's sentences follow from its evidence. Without `url` there is none."""
+
+    url: str | None = None
+    api_key_file: Path | None = None
+    threshold: float = Field(default=0.5, gt=0, le=1)
+    timeout: float = Field(default=2.0, gt=0)
+
+
 class Gate(Section):
     """Below these, no adapter version reaches a channel."""
 
@@ -226,6 +235,7 @@ class Settings(BaseSettings):
     vectors: Vectors = Vectors()
     embedder: Embedder = Embedder()
     reranker: Reranker = Reranker()
+    grounding: Grounding = Grounding()
     adapters: Adapters = Adapters()
     assistants: tuple[Assistant, ...] = ()
     policies: tuple[Policy, ...] = ()

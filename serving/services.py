@@ -14,6 +14,7 @@ from adapters import Registry
 from common.errors import Draining, EngineUnavailable, Overloaded
 from common.settings import Assistant, Settings
 from serving.audit.record import Record
+from serving.chat.grounding import Endpoint, Grounding
 from serving.engine.replicas import Replicas
 from serving.home import Home
 from serving.keys import Keys
@@ -77,6 +78,7 @@ class Services:
     registry: Registry
     capacity: Capacity
     life: Life = field(default_factory=Life)
+    grounding: Grounding | None = None
 
     def adapter_of(self, assistant: Assistant, sticky: str) -> str | None:
         """The id of the adapter version that `assistant` speaks with now; None for the base model.
@@ -122,4 +124,5 @@ async def open_services(settings: Settings, home: Home, stack: AsyncExitStack) -
         keys=Keys(record.database, home.admin_key),
         registry=registry,
         capacity=Capacity(settings.server.max_answers),
+        grounding=await stack.enter_async_context(Endpoint.open(settings.grounding)),
     )

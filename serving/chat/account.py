@@ -38,6 +38,7 @@ class Aside:
 
     searched: str | None = None
     omitted: Omitted = NOTHING_OMITTED
+    grounding: dict[str, Any] = field(default_factory=dict[str, Any])
     removed: dict[str, int] = field(default_factory=lambda: {kind.value: 0 for kind in Removed})
 
 
@@ -70,13 +71,14 @@ def found(findings: Findings | None, searched: str | None = None) -> dict[str, A
     }
 
 
-def concluded(conclusion: Conclusion, pinned: Pinned, usage: dict[str, Any] | None) -> dict[str, Any]:
+def concluded(conclusion: Conclusion, pinned: Pinned, aside: Aside, usage: dict[str, Any] | None) -> dict[str, Any]:
     """What the record keeps of the end of an answer."""
     return {
-        "guard": _guard(conclusion, pinned),
+        "guard": _guard(conclusion, pinned, aside),
         "refused_figures": conclusion.refused,
         "citations": [citation.to_wire() for _, citation in conclusion.citations],
         "tool_calls": conclusion.tool_calls,
+        "removed": aside.removed,
         "output": conclusion.texts,
         "output_digest": [digest(text.encode()) for text in conclusion.texts],
         "usage": usage,
@@ -110,10 +112,10 @@ def summary(
         "citations": [
             citation.to_wire() | ({"choice": index} if several else {}) for index, citation in conclusion.citations
         ],
-        "guard": _guard(conclusion, pinned),
+        "guard": _guard(conclusion, pinned, aside),
     }
 
 
-def _guard(conclusion: Conclusion, pinned: Pinned) -> dict[str, Any]:
+def _guard(conclusion: Conclusion, pinned: Pinned, aside: Aside) -> dict[str, Any]:
     told = {"policy": pinned.policy.guard, "verdict": conclusion.verdict, "figures": conclusion.figures}
-    return told | ({"regenerated": True} if conclusion.regenerated else {})
+    return told | ({"regenerated": True} if conclusion.regenerated else {}) | aside.grounding

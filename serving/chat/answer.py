@@ -25,6 +25,7 @@ from serving.chat import refusal, regenerate
 from serving.chat.account import Aside, Pinned, concluded, found, intent, summary
 from serving.chat.compose import compose
 from serving.chat.followup import DEPTH, in_context, join
+from serving.chat.grounding import Grounded, told
 from serving.chat.guard import Verdict
 from serving.chat.links import Links
 from serving.chat.request import ChatRequest, KnowledgeSwitch
@@ -219,7 +220,7 @@ async def generate(course: Course) -> Steps:
     if finishes is None:
         raise EngineUnavailable("The engine broke off before the answer was whole.", "Ask again.")
     course.aside.removed = links.removed
-    conclusion = transducer.conclude()
+    conclusion = await grounded(course, transducer.conclude())
     for figure in conclusion.figures:
         FIGURES.labels(figure["status"]).inc()
     for fate, count in conclusion.markers.items():
@@ -228,10 +229,23 @@ async def generate(course: Course) -> Steps:
     yield await close(course, ended, conclusion, finishes, usage)
 
 
+async def grounded(course: Course, conclusion: Conclusion) -> Conclusion:
+    """The conclusion after the check of sentences, where there is one; what it found is told beside the figures."""
+    check, findings = course.services.grounding, course.findings
+    if check is None or findings is None or not findings.evidence or conclusion.verdict is Verdict.OFF:
+        return conclusion
+    with stage("ground"):
+        sentences = await check.check(conclusion.texts, findings.evidence)
+    course.aside.grounding = told(sentences)
+    contradicted = any(one.status is Grounded.CONTRADICTED for one in sentences or ())
+    flagged = contradicted and conclusion.verdict is Verdict.CLEAN
+    return replace(conclusion, verdict=Verdict.FLAGGED) if flagged else conclusion
+
+
 async def close(
     course: Course, ended: Ended, conclusion: Conclusion, finishes: list[Event], usage: dict[str, Any] | None
 ) -> Finish:
     """Makes the outcome durable, and only then the last thing that leaves."""
-    await course.entry.close(ended, **concluded(conclusion, course.pinned, usage), removed=course.aside.removed)
-    told = summary(ended, course.pinned, course.findings, course.aside, course.entry.receipt, conclusion)
-    return Finish(finishes, told, usage)
+    await course.entry.close(ended, **concluded(conclusion, course.pinned, course.aside, usage))
+    about = summary(ended, course.pinned, course.findings, course.aside, course.entry.receipt, conclusion)
+    return Finish(finishes, about, usage)
