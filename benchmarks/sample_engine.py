@@ -12,7 +12,7 @@ from typing import IO
 
 import httpx
 
-from common.settings import Settings
+from common.settings import Engine, Settings
 from serving.supervisor.engine_command import device_of, engine_command, few_cores
 
 ROOT = Path(__file__).parents[1]
@@ -21,8 +21,10 @@ READY_SECONDS = 600
 
 
 @asynccontextmanager
-async def engine(home: Path, adapter: Path, name: str) -> AsyncGenerator[tuple[str, str]]:
-    """Its URL and the base model's name there; `adapter` answers as `name`."""
+async def engine(
+    home: Path, adapter: Path, name: str, arguments: tuple[str, ...] = ()
+) -> AsyncGenerator[tuple[str, str]]:
+    """Its URL and the base model's name there; `adapter` answers as `name`. `arguments` are further ones for vLLM."""
     python = str(ENVIRONMENT / "bin" / "python")
     told = {**os.environ, "PYTHONPATH": str(ROOT), **({"OMP_NUM_THREADS": "1"} if few_cores() else {})}
     model = _base_model(python, home, told)
@@ -30,7 +32,7 @@ async def engine(home: Path, adapter: Path, name: str) -> AsyncGenerator[tuple[s
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = engine_command(
-        Settings(home=home),
+        Settings(home=home, engine=Engine(arguments=arguments)),
         python=python,
         model=model["path"],
         served=model["served"],

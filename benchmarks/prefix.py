@@ -1,0 +1,165 @@
+"""Measures what the canonical order of evidence saves: time to the first token, on the real engine.
+
+    python -m benchmarks.prefix [--top-k 4] [--top-k 8] [--rounds 2] [--write]
+
+The sample firm's questions, each with the evidence that the service's own search finds for it, composed as an answer's
+prompt is. The same requests go to one engine in three orders of evidence: canonical (by document and place in it), by
+score, and shuffled anew for each request. Each order has a cache salt of its own in each round, so that it begins cold
+and shares nothing with the others; the three take turns at each question. No question is asked twice in a round: what
+is saved comes from questions that share evidence.
+
+`cached` is the share of the prompts' tokens that the engine says it had: no other load on the machine changes it.
+"""
+
+import argparse
+import asyncio
+import json
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from benchmarks import stack
+from benchmarks.sample_engine import ROOT, engine
+from common.evidence import Evidence
+from common.prompt import Message, canonical_order, compose
+from common.settings import FolderSource, Settings
+from retrieval.knowledge import Knowledge
+from retrieval.ledger.services import service
+
+SAMPLE = ROOT / "examples" / "kitahama"
+SEED = 7
+ORDERS: dict[str, Callable[[Sequence[Evidence], random.Random], list[Evidence]]] = {
+    "canonical": lambda found, _: canonical_order(found),
+    "by score": lambda found, _: list(found),
+    "shuffled": lambda found, drawn: drawn.sample(found, len(found)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request: seconds to its first token, its prompt's tokens, and how many of them were cached."""
+
+    seconds: float
+    tokens: int
+    cached: int
+
+
+def evidence(questions: Sequence[str], sizes: Sequence[int]) -> dict[int, list[tuple[Evidence, ...]]]:
+    """For each size, the evidence of each question, from the sample's documents and the bundled embedder."""
+    with tempfile.TemporaryDirectory(prefix="groundtone-bench-") as folder:
+        source = FolderSource(name="sample", kind="folder", knowledge="kitahama", path=SAMPLE / "documents")
+        knowledge = Knowledge.open(Settings(home=Path(folder), sources=(source,), assistants=(), policies=()))
+        knowledge.start()
+        try:
+            while knowledge.missing():
+                time.sleep(0.5)
+            me = service("default", "bench")
+            return {
+                size: [
+                    knowledge.search.search(me, ["kitahama"], question, top_k=size).evidence for question in questions
+                ]
+                for size in sizes
+            }
+        finally:
+            knowledge.close()
+
+
+async def first_token(client: httpx.AsyncClient, model: str, messages: list[Message], salt: str) -> Asked:
+    body = {"model": model, "messages": messages, "max_tokens": 2, "temperature": 0, "cache_salt": salt}
+    body |= {"stream": True, "stream_options": {"include_usage": True}}
+    began, seconds, usage = time.perf_counter(), None, {}
+    async with client.stream("POST", "/v1/chat/completions", json=body) as response:
+        response.raise_for_status()
+        async for line in response.aiter_lines():
+            if not line.startswith("data: {"):
+                continue
+            event = json.loads(line[6:])
+            if seconds is None and any(choice["delta"].get("content") for choice in event["choices"]):
+                seconds = time.perf_counter() - began
+            usage = event.get("usage") or usage
+    cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
+    return Asked(seconds or time.perf_counter() - began, usage["prompt_tokens"], cached)
+
+
+async def measure(
+    url: str, model: str, questions: Sequence[str], found: Sequence[Sequence[Evidence]], rounds: int
+) -> list[dict[str, Asked]]:
+    """Each question in each order, `rounds` times over in another sequence of questions."""
+    asked: list[dict[str, Asked]] = []
+    async with httpx.AsyncClient(base_url=url, timeout=300) as client:
+        for number in range(rounds):
+            drawn = random.Random(SEED + number)
+            salt = f"{time.time_ns()}"
+            for turn, i in enumerate(drawn.sample(range(len(questions)), len(questions))):
+                one: dict[str, Asked] = {}
+                names = list(ORDERS)
+                for name in names[turn % 3 :] + names[: turn % 3]:
+                    turns: list[Message] = [{"role": "user", "content": questions[i]}]
+                    messages = compose("Kitahama Trust", ORDERS[name](found[i], drawn), turns)
+                    one[name] = await first_token(client, model, messages, f"{salt} {name}")
+                asked.append(one)
+            print(f"round {number + 1} of {rounds}", file=sys.stderr)
+    return asked
+
+
+def report(results: dict[int, list[dict[str, Asked]]], rounds: int) -> str:
+    lines = [
+        "# The order of evidence and the prefix cache",
+        "",
+        "Printed by `python -m benchmarks.prefix --write`.",
+        "",
+    ]
+    lines += [
+        f"{stack.machine()}. The bundled model on vLLM for CPUs, without an adapter. {rounds} rounds of the sample's "
+        "questions, each asked once a round in each order. Ratios are of the medians and of the sums of all requests, "
+        "to those of the shuffled order, with 95 % bounds from drawing questions again.",
+        "",
+        "| chunks | order | prompt tokens | cached | first token, median (s) | ratio of medians | ratio of sums |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for size, asked in results.items():
+        for name in ORDERS:
+            mine = [one[name] for one in asked]
+            cached = sum(one.cached for one in mine) / sum(one.tokens for one in mine)
+            middle = stack.bootstrap(asked, lambda some, name=name: _ratio(some, name, stack.median))
+            whole = stack.bootstrap(asked, lambda some, name=name: _ratio(some, name, sum))
+            lines.append(
+                f"| {size} | {name} | {stack.median([one.tokens for one in mine]):.0f} | {cached:.3f} "
+                f"| {stack.median([one.seconds for one in mine]):.3f} | {middle.text()} | {whole.text()} |"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def _ratio(some: Sequence[dict[str, Asked]], name: str, of: Callable[[list[float]], float]) -> float:
+    return of([one[name].seconds for one in some]) / of([one["shuffled"].seconds for one in some])
+
+
+async def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--top-k", action="append", type=int, help="chunks of evidence; may be repeated; default 4")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--home", type=Path, default=ROOT / ".groundtone", help="where the base model was made ready")
+    parser.add_argument("--write", action="store_true", help="keep the report in benchmarks/results")
+    chosen = parser.parse_args()
+    sizes = chosen.top_k or [4]
+    questions = [json.loads(line)["question"] for line in (SAMPLE / "questions.jsonl").open()]
+    found = await asyncio.to_thread(evidence, questions, sizes)
+    results: dict[int, list[dict[str, Asked]]] = {}
+    details = ("--enable-prompt-tokens-details",)
+    adapter = SAMPLE.relative_to(ROOT) / "adapter"
+    async with engine(chosen.home.absolute(), adapter, "sample", details) as (url, model):
+        await measure(url, model, questions[:3], found[sizes[0]], 1)
+        for size in sizes:
+            results[size] = await measure(url, model, questions, found[size], chosen.rounds)
+    stack.publish("prefix", report(results, chosen.rounds), chosen.write)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(stack.run(main))
