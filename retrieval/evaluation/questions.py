@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,7 @@ def answered_at(question: Question, found: Sequence[Shown]) -> int | None:
             if not question.passage or holds(shown.text, question.passage):
                 return rank
             continue
-        missing, written = _without(missing, find(shown.text)), [w for w in written if w not in fold(shown.text)]
+        missing, written = _without(missing, _stated(shown.text)), [w for w in written if w not in fold(shown.text)]
         if not missing and not written:
             return rank
     return None
@@ -111,6 +112,12 @@ def holds(text: str, passage: str) -> bool:
     squeezed = _SPACE.sub("", text)
     held = sum(len(part) for part in parts if part in squeezed)
     return bool(parts) and 2 * held >= sum(map(len, parts))
+
+
+@lru_cache(maxsize=20_000)
+def _stated(text: str) -> tuple[Figure, ...]:
+    """Tuning reads the same chunks again and again."""
+    return tuple(find(text))
 
 
 def _without(wanted: list[Figure], stated: Sequence[Figure]) -> list[Figure]:
