@@ -94,7 +94,7 @@ def same(a: Figure, b: Figure) -> bool:
     if a.kind is not b.kind:
         return _number_for(a, b) or _number_for(b, a)
     if a.kind is Kind.MONEY:
-        return a.value == b.value and _same_currency(a.unit, b.unit)
+        return a.value == b.value and same_unit(a.unit, b.unit)
     if a.kind is Kind.PHONE:
         return bool(_phone_forms(str(a.value)) & _phone_forms(str(b.value)))
     return _base(a) == _base(b)
@@ -108,7 +108,8 @@ def _number_for(number: Figure, other: Figure) -> bool:
     return other.kind is Kind.DATE and other.value == (number.value, None, None)
 
 
-def _same_currency(a: str | None, b: str | None) -> bool:
+def same_unit(a: str | None, b: str | None) -> bool:
+    """Say whether two units are one; a bare 元 may be any of three currencies."""
     return a == b or (a == "元" and b in _YUAN) or (b == "元" and a in _YUAN)
 
 

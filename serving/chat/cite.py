@@ -72,8 +72,8 @@ def cite(
 ) -> list[Citation]:
     """The citations of `answer`, in order: for each sentence one for each place that it rests on.
 
-    `marked` are the markers that the model wrote: where one stands, and the chunks that it points at. The name of `firm`
-    tells nothing about a source.
+    `marked` are the markers that the model wrote: where one stands, and the chunks that it points at. The name of
+    `firm` tells nothing about a source.
     """
     sources = [_Source(chunk, _tokens(chunk.text), _names(chunk, firm)) for chunk in evidence]
     found: list[Citation] = []

@@ -61,9 +61,11 @@ class Markers:
 
 
 def open_marker(text: str) -> int:
-    """The index from which the end of `text` may yet become a marker; its length if none."""
+    """The index from which the end of `text` may yet become a marker, the space before it included."""
     at = max(text.rfind("[", len(text) - _LONGEST), text.rfind("【", len(text) - _LONGEST))
-    return at if at >= 0 and _OPEN.match(text, at) else len(text)
+    if at < 0 or not _OPEN.match(text, at):
+        return len(text)
+    return at - 1 if text[at - 1 : at] == " " else at
 
 
 def _in_code(text: str, at: int) -> bool:

@@ -79,10 +79,11 @@ ASSISTANTS = (
     Assistant(name="voice", firm="Kitahama Trust", adapter="kitahama"),
     Assistant(name="withholding", firm="Kitahama Trust", knowledge=("kitahama",), policy="withhold"),
     Assistant(name="stopping", firm="Kitahama Trust", knowledge=("kitahama",), policy="stop"),
+    Assistant(name="regenerating", firm="Kitahama Trust", knowledge=("kitahama",), policy="regenerate"),
     Assistant(name="unguarded", firm="Kitahama Trust", knowledge=("kitahama",), policy="off"),
     Assistant(name="elsewhere", firm="Another firm", tenant="other"),
 )
-POLICIES = tuple(Policy(name=name, guard=name) for name in ("withhold", "stop", "off"))  # pyright: ignore
+POLICIES = tuple(Policy(name=name, guard=name) for name in ("withhold", "stop", "regenerate", "off"))  # pyright: ignore
 
 
 def adapter_folder(folder: Path) -> Path:

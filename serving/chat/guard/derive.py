@@ -11,7 +11,7 @@ from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal, localcontext
 from itertools import combinations, permutations
 
 from common.figures import Figure, Kind
-from common.figures.value import same
+from common.figures.value import same, same_unit
 from serving.chat.guard.verdict import Derivation, Operation
 
 MOST_OPERANDS = 8
@@ -71,7 +71,7 @@ def _results(figure: Figure, operands: Sequence[Figure]) -> Iterator[tuple[Opera
             yield Operation.PRODUCT, (one, other), _value(one) * _value(other)
         if other.kind is Kind.PERCENT and one.kind is not Kind.PERCENT and _alike(figure, one):
             yield Operation.PERCENTAGE, (one, other), _value(one) * _value(other) / 100
-        if (one.kind, one.unit) == (other.kind, other.unit) and _value(other):
+        if _alike(one, other) and one.kind is other.kind and _value(other):
             if figure.kind is Kind.NUMBER or (figure.kind is Kind.QUANTITY and figure.unit in ("fold", "time")):
                 yield Operation.RATIO, (one, other), _value(one) / _value(other)
             if figure.kind is Kind.PERCENT:
@@ -82,7 +82,7 @@ def _results(figure: Figure, operands: Sequence[Figure]) -> Iterator[tuple[Opera
 def _alike(figure: Figure, other: Figure) -> bool:
     """Whether both are of one kind and unit; a bare result takes its operands' money."""
     bare = figure.kind is Kind.NUMBER and other.kind is Kind.MONEY
-    return bare or (figure.kind, figure.unit) == (other.kind, other.unit)
+    return bare or (figure.kind is other.kind and same_unit(figure.unit, other.unit))
 
 
 def _value(figure: Figure) -> Decimal:

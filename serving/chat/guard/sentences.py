@@ -9,6 +9,8 @@ from serving.chat.guard.names import Mention
 
 _END = re.compile(r"[。！？\n]|[.!?](?=[\s\"'”’)\]]|\Z)")
 _ABBREVIATED = re.compile(r"(?:\b(?:No|Nos|approx|e\.g|i\.e|vs|Mr|Mrs|Ms|Dr|Inc|Ltd|Co|Corp|St)|\b[A-Z]|\A\s*\d+)\Z")
+# 11,000 yen a year for the Gold Card; 11,000 yen (Gold).
+_FOR = re.compile(r"(?: (?:a|per|each|every) \w+)? ?(?:\(| (?:for|on|with|under|of) )(?:the |our |your |an? )?")
 LOOKAHEAD = 120
 """Code points behind a figure that may still decide its verdict, where its sentence does not end before."""
 
@@ -57,7 +59,7 @@ Named = TypeVar("Named", bound=Mention)
 
 
 def spoken_of(
-    names: Sequence[Named], figures: Sequence[Figure], figure: Figure, *, labels: bool = False
+    text: str, names: Sequence[Named], figures: Sequence[Figure], figure: Figure, *, labels: bool = False
 ) -> list[Named]:
     """The names that a sentence speaks of with `figure`, told by their order. All are of that one sentence.
 
@@ -65,6 +67,9 @@ def spoken_of(
     Where the order does not tell, the names on both sides. Only figures of one kind take turns; `labels` are each of
     their own figure, whatever kind the others are of.
     """
+    for name in names:
+        if name.start >= figure.end and _FOR.fullmatch(text[figure.end : name.start]):
+            return [name]
     alike = [one for one in figures if one.kind is figure.kind or labels]
     line = sorted([*names, *alike], key=lambda item: item.start)
     at = next(i for i, item in enumerate(line) if item.start == figure.start and not isinstance(item, Mention))

@@ -25,6 +25,7 @@ _SCALES = {
     10**8: re.compile(r"億円|億元|亿元"),
     10**9: re.compile(r"\bin billions\b|billions of", re.I),
 }
+_CAPTION = re.compile(r"単位|單位|单位|\bin (?:thousands|millions|billions)\b", re.IGNORECASE)
 _CURRENCIES = {
     "USD": re.compile(r"\bUSD\b|US\$|\bdollars?\b|(?<![A-Z])\$|美元|ドル", re.I),
     "JPY": re.compile(r"\bJPY\b|\byen\b|円|日圓", re.I),
@@ -124,17 +125,22 @@ def _of_row(
 ) -> Iterator[Stated]:
     labels = f"label:{'/'.join(path)}"
     shared = dict(section)
-    if len(cells) > 1:
+    # In a table of one thing's attributes the column has the thing's name, and the first cell the attribute's.
+    turned = len(cells) == 2 and cells[1][2] in path
+    if turned:
+        shared[labels] = frozenset({known.add(labels, cells[0][3])})
+    elif len(cells) > 1:
         key = f"key:{cells[0][2]}"
         shared[key] = frozenset({known.add(key, cells[0][3])})
     for i, (low, high, label, _) in enumerate(cells):
         keyed = len(cells) > 1 and i == 0
-        if not keyed:
+        if not keyed and not turned:
             known.add(labels, label)
         for figure in inside:
             if low <= figure.start - start < high:
-                own = shared if keyed else shared | {labels: frozenset({label})}
-                context = f"{above}\n{cells[0][2]}\n{label}\n{line if len(cells) == 1 else ''}"
+                own = shared if keyed or turned else shared | {labels: frozenset({label})}
+                caption = line[: cells[0][1]] if _CAPTION.search(line[: cells[0][1]]) else cells[0][2]
+                context = f"{above}\n{caption}\n{label}\n{line if len(cells) == 1 else ''}"
                 bracketed = _bracketed(chunk.text, figure)
                 readings = _readings(figure, context)
                 yield Stated(
@@ -160,7 +166,7 @@ def _of_prose(
             known.add("prose", name.name)
         edge = 0
         for figure in here:
-            own = frozenset(name.name for name in spoken_of(names, here, figure)) or before
+            own = frozenset(name.name for name in spoken_of(text, names, here, figure)) or before
             whole = replace(figure, start=figure.start + start + low, end=figure.end + start + low)
             yield Stated(
                 chunk,

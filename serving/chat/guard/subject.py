@@ -28,7 +28,7 @@ from serving.chat.guard.names import (
     stands_alone,
     words,
 )
-from serving.chat.guard.sentences import spoken_of
+from serving.chat.guard.sentences import Named, spoken_of
 from serving.chat.guard.sources import Known, Stated
 
 
@@ -59,10 +59,9 @@ class Passage:
     unknown: tuple[Mention, ...]
     figures: tuple[Figure, ...] = ()
 
-    @property
-    def names_something(self) -> bool:
-        """Whether it names a thing that the evidence knows."""
-        return any(not mention.slot.startswith("label") for mention in self.known)
+    def spoken(self, names: Sequence[Named], figure: Figure | None, *, labels: bool = False) -> list[Named]:
+        """Those of `names` that it speaks of with `figure`; all, where that is none of its own."""
+        return spoken_of(self.text, names, self.figures, figure, labels=labels) if figure else list(names)
 
 
 class Subjects:
@@ -114,80 +113,75 @@ class Subjects:
                 found.append(KnownMention(run.start, run.end, fitting[0], slot))
         return found
 
-    def fit(self, one: Stated, passages: Sequence[Passage], figure: Figure | None) -> Fit:
-        """How `one` fits `figure` of the first passage; where that names nothing, the next one decides, and so on."""
-        if self._other_attribute(one, passages, figure):
+    def fit(self, one: Stated, passages: Sequence[Passage], figure: Figure) -> Fit:
+        """How `one` fits `figure` of the first passage; for each kind of name the first that says one decides."""
+        here = passages[0]
+        if self._other_attribute(one, here, figure) or self._other_label(one, here, figure):
             return Fit.CONFLICT
-        for i, passage in enumerate(passages):
-            fit = self._fit(one, passage, figure if i == 0 else None)
-            if fit is not Fit.SILENT or passage.names_something:
-                return fit
-        return Fit.SILENT
-
-    def _fit(self, one: Stated, passage: Passage, figure: Figure | None) -> Fit:
-        named = conflict = loose = False
-        for slot in dict.fromkeys(mention.slot for mention in passage.known):
-            mentions = [mention for mention in passage.known if mention.slot == slot]
-            label = slot.startswith("label")
-            spoken = spoken_of(mentions, passage.figures, figure, labels=label) if figure else mentions
-            if label:
-                conflict = conflict or (figure is not None and self._other_label(one, slot, spoken, passage, figure))
-            elif any(_has(one, mention) for mention in spoken):
-                named = True
-            elif spoken and slot == "prose":
-                loose = loose or (slot in one.own and _tells_apart(spoken, one.own[slot]))
-            elif spoken and slot in one.own:
-                conflict = True
-        if conflict or (loose and not named):
-            return Fit.CONFLICT
+        named = loose = False
+        for slot in one.own:
+            if slot.startswith("label"):
+                continue
+            fits = (self._of_slot(one, slot, passage, figure if passage is here else None) for passage in passages)
+            fit = next((fit for fit in fits if fit is not Fit.SILENT), Fit.SILENT)
+            if fit is Fit.CONFLICT and slot != "prose":
+                return Fit.CONFLICT
+            named, loose = named or fit is Fit.NAMED, loose or fit is Fit.CONFLICT
         if named:
             return Fit.NAMED
-        unknown = spoken_of(passage.unknown, passage.figures, figure) if figure else passage.unknown
-        return self._unknown(one, unknown, passage)
+        return Fit.CONFLICT if loose or self._asks_for_another(one, passages, figure) else Fit.SILENT
 
-    def _unknown(self, one: Stated, unknown: Iterable[Mention], passage: Passage) -> Fit:
-        """What names that the evidence does not know say: nothing, unless they stand in for one of its own."""
-        conflict = False
-        everything = fold("\n".join((one.evidence.title, *one.evidence.heading, one.evidence.text)))
-        asked = [mention for mention in self.question.known if mention.slot in one.own]
-        asked_itself = any(_has(one, mention) for mention in asked if not mention.slot.startswith("label"))
-        for mention in unknown:
+    def _of_slot(self, one: Stated, slot: str, passage: Passage, figure: Figure | None) -> Fit:
+        """What one passage says of one kind of name."""
+        spoken = passage.spoken([mention for mention in passage.known if mention.slot == slot], figure)
+        if any(_has(one, mention) for mention in spoken):
+            return Fit.NAMED
+        if spoken and (slot != "prose" or _tells_apart(spoken, one.own[slot])):
+            return Fit.CONFLICT
+        everything = _everything(one)
+        for mention in passage.spoken(passage.unknown, figure):
             name = mention.name
-            if _stands_in(name, everything):
-                if not is_cjk(name):
-                    return Fit.NAMED
+            if _stands_in(name, everything) or (is_cjk(name) and not comparable(one.evidence.lang, self._language)):
                 continue
-            if is_cjk(name) and not comparable(one.evidence.lang, self._language):
-                continue
-            rivals = [other for other in one.names if is_cjk(other) == is_cjk(name)]
-            sibling = any(siblings(name, other) or sibling_within(other, name) for other in rivals)
-            conflict = conflict or sibling or (bool(rivals) and not asked_itself and name in self._asked)
-        return Fit.CONFLICT if conflict else Fit.SILENT
+            if any(siblings(name, own) or sibling_within(own, name) for own in one.own[slot]):
+                return Fit.CONFLICT
+        return Fit.SILENT
 
-    def _other_label(
-        self, one: Stated, slot: str, spoken: Sequence[KnownMention], passage: Passage, figure: Figure
-    ) -> bool:
+    def _asks_for_another(self, one: Stated, passages: Sequence[Passage], figure: Figure) -> bool:
+        """Whether the answer speaks of what the question asks about, and the chunk never says that."""
+        asked = [mention for mention in self.question.known if not mention.slot.startswith("label")]
+        if not one.names or any(_has(one, mention) for mention in asked):
+            return False
+        everything = _everything(one)
+        for i, passage in enumerate(passages):
+            told = [m for m in passage.spoken(passage.unknown, None if i else figure) if m.name in self._asked]
+            told = [m for m in told if any(is_cjk(own) == is_cjk(m.name) for own in one.names)]
+            if told:
+                foreign = (is_cjk(m.name) and not comparable(one.evidence.lang, self._language) for m in told)
+                return not any(foreign) and not any(_stands_in(m.name, everything) for m in told)
+        return False
+
+    def _other_label(self, one: Stated, passage: Passage, figure: Figure) -> bool:
         """Whether the answer gives the figure to another column or item than the evidence does."""
-        own = one.own.get(slot)
-        if not own or not spoken or any(mention.name in own for mention in spoken):
+        slot = next((slot for slot in one.own if slot.startswith("label")), "")
+        mentions = [mention for mention in passage.known if mention.slot == slot]
+        spoken = passage.spoken(mentions, figure, labels=True) if slot else []
+        if not spoken or any(mention.name in one.own[slot] for mention in spoken):
             return False
         low = max((other.end for other in passage.figures if other.end <= figure.start), default=0)
         high = min((other.start for other in passage.figures if other.start >= figure.end), default=len(passage.text))
         around = fold(passage.text[low:high])
-        return not any(piece in around for label in own for piece in self._telling(slot, label))
+        return not any(piece in around for label in one.own[slot] for piece in self._telling(slot, label))
 
     def _telling(self, slot: str, label: str) -> set[str]:
-        """What of a label the others of its kind lack: its own words, or its own pairs of characters."""
-        others = " ; ".join(name for name in self._known.slots.get(slot, ()) if name != label)
+        """What of a label the others of its kind and the headings lack: its own words, or pairs of characters."""
+        others = " ; ".join((*(name for name in self._known.slots.get(slot, ()) if name != label), slot))
         if is_cjk(label):
             return {label[i : i + 2] for i in range(len(label) - 1) if label[i : i + 2] not in others}
         return set(words(label)) - set(words(others))
 
-    def _other_attribute(self, one: Stated, passages: Sequence[Passage], figure: Figure | None) -> bool:
+    def _other_attribute(self, one: Stated, here: Passage, figure: Figure) -> bool:
         """Whether the answer calls a figure a fee that the evidence calls a limit."""
-        if figure is None:
-            return False
-        here = passages[0]
         edge = max((other.end for other in here.figures if other.end <= figure.start), default=0)
         said = attributes(here.text[edge : figure.start])
         if not said:
@@ -254,6 +248,11 @@ def _tells_apart(spoken: Sequence[Mention], own: Iterable[str]) -> bool:
         )
         for mention in spoken
     )
+
+
+def _everything(one: Stated) -> str:
+    """All that a chunk says, headings included."""
+    return fold("\n".join((one.evidence.title, *one.evidence.heading, one.evidence.text)))
 
 
 def _stands_in(name: str, folded: str) -> bool:
