@@ -1,6 +1,6 @@
 """Writes products.db, the sample firm's product table, from products.sql, anew each time.
 
-    python examples/kitahama/make_products.py [FILE]
+python examples/kitahama/make_products.py [FILE]
 """
 
 import sqlite3

@@ -1,6 +1,10 @@
 """A SQL source: rows that change are found, rows that go are not, and nothing that fails removes what was there."""
 
+import runpy
+import sqlite3
+import tomllib
 from collections.abc import Callable, Generator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +20,7 @@ from retrieval.ledger.feeds import Feed, File
 from tests.retrieval.house import Chroma, House, someone, until
 
 QUERY = "SELECT sku, name, price, updated_at, labels, valid_from, valid_until FROM products WHERE name <> ':gone'"
+SAMPLE = Path(__file__).parents[2] / "examples" / "kitahama"
 NOON = "2026-11-22 12:00:00"
 TABLE = """CREATE TABLE products (sku VARCHAR(40), name VARCHAR(200), price NUMERIC(12, 2), updated_at TIMESTAMP,
            labels VARCHAR(200), valid_from TIMESTAMP, valid_until TIMESTAMP)"""
@@ -337,3 +342,38 @@ def test_a_row_is_never_cut(shop: Shop) -> None:
     shop.add("p/3", "very " * 30 + "\n\nlong", 300)
     found = until(lambda: [t for t in shop.texts() if "very" in t])
     assert len(found) == 1
+
+
+def test_a_changed_price_of_the_samples_table_is_in_a_new_questions_snapshot(
+    tmp_path: Path, shared_chroma: Chroma
+) -> None:
+    """The source as groundtone.toml has it, on a table of this test's own; a row's timestamp keeps itself."""
+    products = tmp_path / "products.db"
+    runpy.run_path(str(SAMPLE / "make_products.py"))["main"](products)
+    configured = tomllib.loads((SAMPLE.parents[1] / "groundtone.toml").read_text(encoding="utf-8"))["sources"]
+    sql = next(one for one in configured if one["kind"] == "sql")
+    house = House(tmp_path / "home", shared_chroma.url)
+    house.sources = [SqlSource(**{**sql, "url": f"sqlite:///{products}"})]
+    house.open()
+    until(lambda: not house.knowledge.missing())
+    before = house.search("fee of the Pilot Tax Class", kb="kitahama")
+    assert before.evidence[0].text == "The fee of the Pilot Tax Class is 19,800 yen; it lasts 60 minutes."
+    with closing(sqlite3.connect(products)) as database, database:
+        database.execute("UPDATE products SET price = 21000 WHERE sku = 'classes/pilot-tax'")
+    now = until(
+        lambda: (
+            (found := house.search("fee of the Pilot Tax Class", kb="kitahama")).snapshot > before.snapshot and found
+        )
+    )
+    assert now.evidence[0].text == "The fee of the Pilot Tax Class is 21,000 yen; it lasts 60 minutes."
+    house.close()
+
+
+def test_the_samples_table_is_what_its_script_writes(tmp_path: Path) -> None:
+    """Row by row and view by view."""
+    runpy.run_path(str(SAMPLE / "make_products.py"))["main"](tmp_path / "products.db")
+    dumps: list[list[str]] = []
+    for file in (tmp_path / "products.db", SAMPLE / "products.db"):
+        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
+            dumps.append(list(database.iterdump()))
+    assert dumps[0] == dumps[1]
