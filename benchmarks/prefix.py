@@ -1,12 +1,13 @@
 """Measures what the canonical order of evidence saves: time to the first token, on the real engine.
 
-    python -m benchmarks.prefix [--top-k 4] [--top-k 8] [--rounds 2] [--write]
+    python -m benchmarks.prefix [--top-k 4] [--top-k 8] [--requests 60] [--write]
 
 The sample firm's questions, each with the evidence that the service's own search finds for it, composed as an answer's
 prompt is. The same requests go to one engine in three orders of evidence: canonical (by document and place in it), by
-score, and shuffled anew for each request. Each order has a cache salt of its own in each round, so that it begins cold
-and shares nothing with the others; the three take turns at each question. No question is asked twice in a round: what
-is saved comes from questions that share evidence.
+score, and shuffled anew for each request. Each order has a cache salt of its own, so that it begins cold and shares
+nothing with the others; the three take turns at each request. Two kinds of traffic: `distinct` asks no question twice,
+so what is saved comes from questions that share evidence; `popular` draws questions with the weight 1 / rank (Zipf), as
+people ask.
 
 `cached` is the share of the prompts' tokens that the engine says it had: no other load on the machine changes it.
 """
@@ -34,6 +35,7 @@ from retrieval.ledger.services import service
 
 SAMPLE = ROOT / "examples" / "kitahama"
 SEED = 7
+KINDS = ("distinct", "popular")
 ORDERS: dict[str, Callable[[Sequence[Evidence], random.Random], list[Evidence]]] = {
     "canonical": lambda found, _: canonical_order(found),
     "by score": lambda found, _: list(found),
@@ -87,77 +89,84 @@ async def first_token(client: httpx.AsyncClient, model: str, messages: list[Mess
     return Asked(seconds or time.perf_counter() - began, usage["prompt_tokens"], cached)
 
 
+def traffic(kind: str, questions: int, requests: int) -> list[int]:
+    """Which question each request asks."""
+    drawn = random.Random(SEED)
+    order = drawn.sample(range(questions), questions)
+    if kind == "distinct":
+        return order[:requests]
+    return drawn.choices(order, weights=[1 / (rank + 1) for rank in range(questions)], k=requests)
+
+
 async def measure(
-    url: str, model: str, questions: Sequence[str], found: Sequence[Sequence[Evidence]], rounds: int
+    url: str, model: str, questions: Sequence[str], found: Sequence[Sequence[Evidence]], asked: Sequence[int]
 ) -> list[dict[str, Asked]]:
-    """Each question in each order, `rounds` times over in another sequence of questions."""
-    asked: list[dict[str, Asked]] = []
-    async with httpx.AsyncClient(base_url=url, timeout=300) as client:
-        for number in range(rounds):
-            drawn = random.Random(SEED + number)
-            salt = f"{time.time_ns()}"
-            for turn, i in enumerate(drawn.sample(range(len(questions)), len(questions))):
-                one: dict[str, Asked] = {}
-                names = list(ORDERS)
-                for name in names[turn % 3 :] + names[: turn % 3]:
-                    turns: list[Message] = [{"role": "user", "content": questions[i]}]
-                    messages = compose("Kitahama Trust", ORDERS[name](found[i], drawn), turns)
-                    one[name] = await first_token(client, model, messages, f"{salt} {name}")
-                asked.append(one)
-            print(f"round {number + 1} of {rounds}", file=sys.stderr)
-    return asked
+    """Each request in each order."""
+    results: list[dict[str, Asked]] = []
+    names, drawn, salt = list(ORDERS), random.Random(SEED), str(time.time_ns())
+    async with httpx.AsyncClient(base_url=url, timeout=600) as client:
+        for turn, i in enumerate(asked):
+            one: dict[str, Asked] = {}
+            for name in names[turn % 3 :] + names[: turn % 3]:
+                turns: list[Message] = [{"role": "user", "content": questions[i]}]
+                messages = compose("Kitahama Trust", ORDERS[name](found[i], drawn), turns)
+                one[name] = await first_token(client, model, messages, f"{salt} {name}")
+            results.append(one)
+            print(f"{turn + 1} of {len(asked)} requests", file=sys.stderr, flush=True)
+    return results
 
 
-def report(results: dict[int, list[dict[str, Asked]]], rounds: int) -> str:
+def report(results: dict[tuple[str, int], list[dict[str, Asked]]]) -> str:
     lines = [
         "# The order of evidence and the prefix cache",
         "",
         "Printed by `python -m benchmarks.prefix --write`.",
         "",
-    ]
-    lines += [
-        f"{stack.machine()}. The bundled model on vLLM for CPUs, without an adapter. {rounds} rounds of the sample's "
-        "questions, each asked once a round in each order. Ratios are of the medians and of the sums of all requests, "
-        "to those of the shuffled order, with 95 % bounds from drawing questions again.",
+        f"{stack.machine()}. The bundled model on vLLM for CPUs, without an adapter; the sample's questions, each once "
+        "(`distinct`) or drawn with repetition (`popular`). The ratio is of the medians to those of the shuffled "
+        "order, on the same requests, with 95 % bounds from drawing requests again. `cached` is the share of prompt "
+        "tokens that the engine had.",
         "",
-        "| chunks | order | prompt tokens | cached | first token, median (s) | ratio of medians | ratio of sums |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| traffic | requests | chunks | order | prompt tokens | cached | first token, median (s) | ratio |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for size, asked in results.items():
+    for (kind, size), asked in results.items():
         for name in ORDERS:
             mine = [one[name] for one in asked]
             cached = sum(one.cached for one in mine) / sum(one.tokens for one in mine)
-            middle = stack.bootstrap(asked, lambda some, name=name: _ratio(some, name, stack.median))
-            whole = stack.bootstrap(asked, lambda some, name=name: _ratio(some, name, sum))
+            ratio = stack.bootstrap(asked, lambda some, name=name: _ratio(some, name))
             lines.append(
-                f"| {size} | {name} | {stack.median([one.tokens for one in mine]):.0f} | {cached:.3f} "
-                f"| {stack.median([one.seconds for one in mine]):.3f} | {middle.text()} | {whole.text()} |"
+                f"| {kind} | {len(asked)} | {size} | {name} | {stack.median([one.tokens for one in mine]):.0f} "
+                f"| {cached:.3f} | {stack.median([one.seconds for one in mine]):.3f} | {ratio.text()} |"
             )
     return "\n".join(lines) + "\n"
 
 
-def _ratio(some: Sequence[dict[str, Asked]], name: str, of: Callable[[list[float]], float]) -> float:
-    return of([one[name].seconds for one in some]) / of([one["shuffled"].seconds for one in some])
+def _ratio(some: Sequence[dict[str, Asked]], name: str) -> float:
+    return stack.median([one[name].seconds for one in some]) / stack.median([one["shuffled"].seconds for one in some])
 
 
 async def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--top-k", action="append", type=int, help="chunks of evidence; may be repeated; default 4")
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--traffic", action="append", choices=KINDS, help="may be repeated; default both")
+    parser.add_argument("--requests", type=int, default=60)
     parser.add_argument("--home", type=Path, default=ROOT / ".groundtone", help="where the base model was made ready")
     parser.add_argument("--write", action="store_true", help="keep the report in benchmarks/results")
     chosen = parser.parse_args()
     sizes = chosen.top_k or [4]
     questions = [json.loads(line)["question"] for line in (SAMPLE / "questions.jsonl").open()]
     found = await asyncio.to_thread(evidence, questions, sizes)
-    results: dict[int, list[dict[str, Asked]]] = {}
+    results: dict[tuple[str, int], list[dict[str, Asked]]] = {}
     details = ("--enable-prompt-tokens-details",)
     adapter = SAMPLE.relative_to(ROOT) / "adapter"
     async with engine(chosen.home.absolute(), adapter, "sample", details) as (url, model):
-        await measure(url, model, questions[:3], found[sizes[0]], 1)
-        for size in sizes:
-            results[size] = await measure(url, model, questions, found[size], chosen.rounds)
-    stack.publish("prefix", report(results, chosen.rounds), chosen.write)
+        await measure(url, model, questions, found[sizes[0]], range(3))
+        for kind in chosen.traffic or KINDS:
+            for size in sizes:
+                asked = traffic(kind, len(questions), chosen.requests)
+                results[kind, size] = await measure(url, model, questions, found[size], asked)
+    stack.publish("prefix", report(results), chosen.write)
     return 0
 
 
