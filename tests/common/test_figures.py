@@ -749,6 +749,16 @@ def test_hostile_text_ends(piece: str) -> None:
     assert time.process_time() - began < 30
 
 
+def test_a_figure_of_many_words_is_one() -> None:
+    """Up to 300 characters, however it arrives."""
+    whole = "nine hundred and seventy-seven trillion seven hundred and seventy-seven billion seven hundred and "
+    text = f"It cost {whole}seventy-seven million seven hundred and seventy-seven thousand and seven US dollars in all."
+    [figure] = find(text)
+    assert len(figure.text) > 160
+    assert (figure.kind, figure.value, figure.unit) == (Kind.MONEY, 977_777_777_777_007, "USD")
+    assert_splits_hold(text, range(0, len(text) + 1, 7))
+
+
 def test_no_figure_spans_lines() -> None:
     """A figure never crosses a line end."""
     assert not [f for f in find("12\n% 3\nbusiness days\n2026年\n4月") if re.search(r"\n", f.text)]

@@ -110,6 +110,41 @@ def test_columns_of_one_row_are_told_apart() -> None:
     assert verdicts("The annual fee of Gold is 5,500 yen.", row) == ["supported"]
 
 
+REPORT = (
+    evidence(
+        "(Dollars in millions) Revenues by:: Footwear; FISCAL 2023: $ 14,897; FISCAL 2022: $ 12,228; % CHANGE: 22%",
+        "report.pdf#1", title="NORTH AMERICA",
+    ),
+    evidence(
+        "(Dollars in millions) Revenues by:: Footwear; FISCAL 2023: $ 5,435; FISCAL 2022: $ 5,416; % CHANGE: 0%",
+        "report.pdf#2", title="GREATER CHINA",
+    ),
+    evidence(
+        "(Dollars in millions) NIKE, Inc. Revenues: By:: Footwear; FISCAL 2023: $ 33,135; FISCAL 2022: $ 29,143",
+        "report.pdf#3", title="REVENUES",
+    ),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("answer", "wanted"),
+    [
+        ("In fiscal 2023, footwear revenues in North America were $14,897 million, up 22% from $12,228 million.",
+         ["supported"] * 4),
+        ("Footwear revenues in Greater China were $14,897 million.", ["misattributed"]),
+        ("Footwear revenues were $33,135 million in fiscal 2023 and $29,143 million in fiscal 2022.",
+         ["supported"] * 4),
+        ("Footwear revenues rose by $3,992 million, from $29,143 million to $33,135 million.",
+         ["derived", "supported", "supported"]),
+        ("Footwear revenues in North America were $14,897.", ["supported"]),
+        ("Footwear revenues in North America were $14,897 billion.", ["unsupported"]),
+    ],
+)  # fmt: skip
+def test_tables_of_an_annual_report(answer: str, wanted: list[str]) -> None:
+    """Groups before rows, a scale stated once, columns of years, headings that are common words."""
+    assert verdicts(answer, *REPORT) == wanted
+
+
 def test_a_translated_name_is_never_held_against_an_answer() -> None:
     """A Chinese or Japanese answer over English evidence."""
     assert verdicts("高級卡的年費為11,000日圓。", CARDS[1], question="高級卡的年費是多少？") == ["supported"]

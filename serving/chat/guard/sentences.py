@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TypeVar
 
 from common.figures import Figure
@@ -11,6 +12,7 @@ _END = re.compile(r"[。！？\n]|[.!?](?=[\s\"'”’)\]]|\Z)")
 _ABBREVIATED = re.compile(r"(?:\b(?:No|Nos|approx|e\.g|i\.e|vs|Mr|Mrs|Ms|Dr|Inc|Ltd|Co|Corp|St)|\b[A-Z]|\A\s*\d+)\Z")
 # 11,000 yen a year for the Gold Card; 11,000 yen (Gold).
 _FOR = re.compile(r"(?: (?:a|per|each|every) \w+)? ?(?:\(| (?:for|on|with|under|of) )(?:the |our |your |an? )?")
+_JOINT = re.compile(r"\s*(?:,|、|，|and|or|&|と|や|及び|和|與|与|跟|及|,\s*and)\s*(?:the |our )?", re.IGNORECASE)
 LOOKAHEAD = 120
 """Code points behind a figure that may still decide its verdict, where its sentence does not end before."""
 
@@ -85,8 +87,14 @@ def spoken_of(
         return after if isinstance(line[-1], Mention) else []
     if not after or not isinstance(line[-1], Mention):
         count = last - first + 1
-        return [before[at - first]] if count > 1 and count == len(before) and not labels else before
+        in_turn = count > 1 and count == len(before) and not labels and _is_list(text, before)
+        return [before[at - first]] if in_turn else before
     return after if not isinstance(line[0], Mention) else before + after
+
+
+def _is_list(text: str, names: Sequence[Mention]) -> bool:
+    """Whether names stand side by side as `Basic and Gold` do."""
+    return all(_JOINT.fullmatch(text[a.end : b.start]) for a, b in pairwise(names))
 
 
 def _names_back(line: Sequence[object], at: int, names: Sequence[Named]) -> list[Named]:

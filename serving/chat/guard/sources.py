@@ -16,7 +16,7 @@ from common.figures.value import exact
 from serving.chat.guard.names import Mention, fold, is_cjk, owners, runs
 from serving.chat.guard.sentences import sentences, spoken_of
 
-_SEGMENT = re.compile(r"(?P<label>[^:：;。\n]{1,80}?(?:: ?:)?)(?:: |：)(?P<value>[^;\n]*)")
+_SEGMENT = re.compile(r"(?P<label>[^:：;。\n]{1,80}?:?)(?:: |：)(?P<value>[^;\n]*)")
 _LABELLED = re.compile(r"[^:：。.!?\n]{1,60}(?:: |：)")
 _LONGEST_ITEM = 160
 _SCALES = {
@@ -25,6 +25,8 @@ _SCALES = {
     10**8: re.compile(r"億円|億元|亿元"),
     10**9: re.compile(r"\bin billions\b|billions of", re.I),
 }
+# Columns of years are named by figures, which take no turns with the figures below them.
+_DIGIT = re.compile(r"\d")
 _CAPTION = re.compile(r"単位|單位|单位|\bin (?:thousands|millions|billions)\b", re.IGNORECASE)
 _CURRENCIES = {
     "USD": re.compile(r"\bUSD\b|US\$|\bdollars?\b|(?<![A-Z])\$|美元|ドル", re.I),
@@ -97,11 +99,13 @@ def _of_chunk(chunk: Evidence, known: Known) -> Iterator[Stated]:
 
 def _segments(line: str) -> list[tuple[int, int, str, str]]:
     """Start, end, label and value of each cell of a row, or of a labelled item; none for prose."""
-    if not _LABELLED.match(line) or ("; " not in line and len(line) > _LONGEST_ITEM):
+    pieces = line.split("; ")
+    row = len(pieces) > 1 and all(_SEGMENT.match(piece) for piece in pieces)
+    if not row and (not _LABELLED.match(line) or (len(pieces) == 1 and len(line) > _LONGEST_ITEM)):
         return []
     cells: list[tuple[int, int, str, str]] = []
     at = 0
-    for piece in line.split("; "):
+    for piece in pieces:
         match = _SEGMENT.match(piece)
         if match:
             cells.append((at, at + len(piece), fold(match["label"]).strip(" :"), fold(match["value"]).strip()))
@@ -128,17 +132,18 @@ def _of_row(
     # In a table of one thing's attributes the column has the thing's name, and the first cell the attribute's.
     turned = len(cells) == 2 and cells[1][2] in path
     if turned:
-        shared[labels] = frozenset({known.add(labels, cells[0][3])})
+        shared[labels] = frozenset({known.add(labels, _row_name(cells[0][3]))})
     elif len(cells) > 1:
         key = f"key:{cells[0][2]}"
-        shared[key] = frozenset({known.add(key, cells[0][3])})
+        shared[key] = frozenset({known.add(key, _row_name(cells[0][3]))})
     for i, (low, high, label, _) in enumerate(cells):
         keyed = len(cells) > 1 and i == 0
-        if not keyed and not turned:
+        if not keyed and not turned and not _DIGIT.search(label):
             known.add(labels, label)
         for figure in inside:
             if low <= figure.start - start < high:
-                own = shared if keyed or turned else shared | {labels: frozenset({label})}
+                dated = _DIGIT.search(label) is not None
+                own = shared if keyed or turned or dated else shared | {labels: frozenset({label})}
                 caption = line[: cells[0][1]] if _CAPTION.search(line[: cells[0][1]]) else cells[0][2]
                 context = f"{above}\n{caption}\n{label}\n{line if len(cells) == 1 else ''}"
                 bracketed = _bracketed(chunk.text, figure)
@@ -146,6 +151,11 @@ def _of_row(
                 yield Stated(
                     chunk, figure, readings, fold(line), fold(line[low : figure.start - start]), own, bracketed
                 )
+
+
+def _row_name(cell: str) -> str:
+    """The name of a row: behind the headings of its group, where a reader put them before it."""
+    return cell.rsplit(": ", 1)[-1]
 
 
 def _of_prose(

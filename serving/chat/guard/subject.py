@@ -134,7 +134,8 @@ class Subjects:
     def _of_slot(self, one: Stated, slot: str, passage: Passage, figure: Figure | None) -> Fit:
         """What one passage says of one kind of name."""
         spoken = passage.spoken([mention for mention in passage.known if mention.slot == slot], figure)
-        if any(_has(one, mention) for mention in spoken):
+        said = [mention for mention in spoken if _has(one, mention)]
+        if said and (len(said) == len(spoken) or any(_is_own(one, mention.name) for mention in said)):
             return Fit.NAMED
         if spoken and (slot != "prose" or _tells_apart(spoken, one.own[slot])):
             return Fit.CONFLICT
@@ -216,9 +217,7 @@ def _forms(known: Known) -> list[tuple[str, bool, list[tuple[str, str]]]]:
 def _has(one: Stated, mention: KnownMention) -> bool:
     """Whether a figure is about a name: its own, one above it, or one that its sentence says."""
     name = mention.name
-    if any(name in names for names in one.own.values()):
-        return True
-    if any(name == fold(part) for part in one.evidence.heading):
+    if _is_own(one, name):
         return True
     if mention.slot in one.own and mention.slot != "section":
         return False
@@ -229,6 +228,11 @@ def _has(one: Stated, mention: KnownMention) -> bool:
     return any(True for _ in occurrences(name, one.unit)) or any(
         _within(name, own) for own in one.own.get("section", ())
     )
+
+
+def _is_own(one: Stated, name: str) -> bool:
+    """Whether a name is the figure's own, or that of a heading above it."""
+    return any(name in names for names in one.own.values()) or name in map(fold, one.evidence.heading)
 
 
 def _within(name: str, section: str) -> bool:
