@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from enum import StrEnum
 
-from common.errors import Draining, GroundtoneError
+from common.errors import Draining, GroundtoneError, NotFound
 from common.settings import FolderSource, SqlSource
 from retrieval.ledger import bases, feeds
 from retrieval.ledger.database import Ledger
@@ -155,8 +155,10 @@ class Watcher(ABC):
         push = Push(self.principal, changes, f"{self.source.name}: {', '.join(names[:3])}{more}")
         outcomes = self._publisher.push(push, bulk=bulk).result().outcomes
         failed = {o.change.document: o.error for o in outcomes if o.error is not None and o.change.content is not None}
-        if failed and len(failed) == len(changes):
-            raise next(iter(failed.values()))
+        for error in failed.values():
+            if isinstance(error, NotFound):  # the knowledge base: the next try makes it again
+                self._begun = False
+                raise error
         return {name: told(error) for name, error in failed.items()}
 
     def _is_held(self, gone: int, known: int, left: int) -> bool:

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from common.errors import InvalidRequest
 from common.settings import FolderSource
-from retrieval.ledger import feeds
+from retrieval.ledger import bases, feeds, staging
 from retrieval.ledger.feeds import Feed
 from retrieval.sources.watcher import Watcher
 from tests.retrieval.house import Chroma, House, until
@@ -159,6 +160,37 @@ def test_a_file_that_the_embedder_refuses_holds_up_no_other(watched: House, fold
     watched.embedder.passages = passages  # type: ignore[method-assign]
     _soon(watched, lambda texts: "The poison costs 1 yen." in texts)
     until(lambda: not _failed(watched))
+
+
+def test_a_document_that_the_ledger_refuses_is_reported_by_its_name(
+    watched: House, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is no failure of the source, even when it comes alone."""
+    stage = staging.stage
+
+    def refuse(connection: Any, principal: Any, change: Any, **more: Any) -> Any:
+        if change.document == "bad.md":
+            raise InvalidRequest("It is refused.", "As ordered.")
+        return stage(connection, principal, change, **more)
+
+    monkeypatch.setattr(staging, "stage", refuse)
+    (folder / "bad.md").write_text("The plum costs 1 yen.")
+    until(lambda: _failed(watched) == {"bad.md"}, 10)
+    until(lambda: _feed(watched).status == "watching", 10)
+    assert watched.found("costs yen") == {"apple.md", "sub/banana.txt"}
+
+
+def test_a_knowledge_base_that_was_removed_is_made_again(watched: House, folder: Path) -> None:
+    """By the next change of a source that feeds it."""
+    watched.knowledge.publisher.drop(watched.me, "kb").result(30)
+    (folder / "cherry.md").write_text("The cherry costs 1 yen.")
+    until(lambda: any(base == "kb" for base in _bases(watched)), 20)
+    until(lambda: watched.found("costs yen") == {"cherry.md"}, 20)
+
+
+def _bases(house: House) -> list[str]:
+    with house.knowledge.ledger.read() as connection:
+        return [base.name for base in bases.every(connection, house.me)]
 
 
 def test_a_paused_source_publishes_afterwards(watched: House, folder: Path) -> None:
