@@ -69,6 +69,8 @@ CHANGED = {
     "<b>11,000</b> yen": "11,000  yen",
     "fee<br/>11,000": "fee 11,000",
     "<img src=x onerror=alert(1)>": "",
+    "!<b>[f](https://kitahama.example/fees)": "! [f](https://kitahama.example/fees)",
+    "evil.<b>com/a": "evil. com/a",
     "<<b>img src=x>": "< img src=x>",
     "<a href='https://evil.example/'>x</a>": "x ",
     "<script>go()</script>": "go() ",
