@@ -2,8 +2,6 @@
 
 import ast
 import itertools
-import shutil
-import tempfile
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -142,14 +140,12 @@ READER = st.sampled_from([frozenset({"public"}), frozenset({"hr", "x"}), frozens
 
 
 @pytest.fixture(scope="module")
-def tenants() -> Generator[House]:
+def tenants(tmp_path_factory: pytest.TempPathFactory) -> Generator[House]:
     """A service without Chroma: what is claimed here is claimed of exact search."""
-    home = Path(tempfile.mkdtemp(prefix="groundtone-labels-"))
-    house = House(home, "http://127.0.0.1:9")
+    house = House(tmp_path_factory.mktemp("tenants"), "http://127.0.0.1:9")
     house.open()
     yield house
     house.close()
-    shutil.rmtree(home)
 
 
 def published(house: House, tenant: str, sent: dict[str, tuple[str, tuple[str, ...]]]) -> None:
