@@ -90,8 +90,8 @@ class Knowledge:
         self.stopping.set()
         for source in self.sources:
             source.close()
-        self.recut.close()
         self.publisher.close()
+        self.recut.close()
         self.searching.shutdown()
         self.reading.shutdown()
         self.terms.close()

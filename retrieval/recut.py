@@ -9,7 +9,7 @@ import logging
 import threading
 from collections.abc import Sequence
 
-from common.errors import Conflict, GroundtoneError, NotFound
+from common.errors import Conflict, Draining, GroundtoneError, NotFound
 from common.principal import Principal
 from retrieval.choices import Choices
 from retrieval.ledger import bases, documents
@@ -22,6 +22,7 @@ from retrieval.text import Block, BlockKind
 
 _log = logging.getLogger(__name__)
 _AT_ONCE = 4  # documents a snapshot
+_ENDS_WITHIN = 5.0
 
 
 class Recut:
@@ -32,15 +33,15 @@ class Recut:
         self._stop = threading.Event()
         self.left = 0  # documents that wait to be cut again
         self.settled = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="recut")
+        self._thread = threading.Thread(target=self._work, name="recut", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
     def close(self) -> None:
-        """Ends it; call it before the publisher is closed. What is left is cut again after the next start."""
+        """Ends it; call it after the publisher is closed. What is left is cut again after the next start."""
         self._stop.set()
-        self._thread.join()
+        self._thread.join(_ENDS_WITHIN)
 
     def _work(self) -> None:
         while not self._publisher.writing.wait(0.2):
@@ -52,6 +53,8 @@ class Recut:
                 every = bases.every(connection, principal)
             for base in every:
                 self._cut(principal, base)
+        except Draining:
+            return
         except Exception as error:
             # The old chunks go on answering; the next start tries again
             _log.warning("documents could not be cut again: %s", error, exc_info=not isinstance(error, GroundtoneError))

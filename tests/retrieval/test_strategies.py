@@ -122,6 +122,17 @@ def test_a_changed_strategy_cuts_again_without_the_sources(house: House) -> None
     assert len(house.embedder.embedded) == embedded + 1
 
 
+def test_a_stop_does_not_wait_for_what_is_left_to_be_cut(house: House) -> None:
+    """It ends between two batches, and the next start goes on."""
+    for i in range(3):
+        house.put(f"fees{i}.md", PRICES.replace("Gold", f"Gold {i}"))
+    house.chosen = [Base(name="kb", strategy=Splitter.SECTIONS)]
+    house.reopen().indexes.stopping.set()
+    house.close()
+    assert house.reopen().recut.settled.wait(20)
+    assert len(house.texts("gold")) == 3
+
+
 def test_cutting_again_leaves_a_waiting_change_alone(house: House) -> None:
     """An editor staged the next edition: that is neither lost nor published by it."""
     house.put("fees.md", PRICES)
