@@ -2,6 +2,7 @@
 
 import runpy
 import sqlite3
+import time
 import tomllib
 from collections.abc import Callable, Generator
 from contextlib import closing
@@ -17,6 +18,7 @@ from common.settings import FolderSource, SqlSource
 from retrieval.ledger import documents, feeds
 from retrieval.ledger.bases import get
 from retrieval.ledger.feeds import Feed, File
+from retrieval.sources import sql
 from tests.retrieval.house import Chroma, House, someone, until
 
 QUERY = "SELECT sku, name, price, updated_at, labels, valid_from, valid_until FROM products WHERE name <> ':gone'"
@@ -128,6 +130,18 @@ def test_rows_with_the_same_timestamp_are_not_lost(shop: Shop) -> None:
     shop.add("p/4", "date", 400, at="2020-01-01 00:00:00")
     shop.soon("The apple costs 111 yen.", "The banana costs 200 yen.", "The cherry costs 300 yen.",
               "The date costs 400 yen.")  # fmt: skip
+
+
+def test_the_quick_look_alone_finds_rows_with_the_highest_timestamp(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole look is put off for good: a changed row and a new one with the very time that was seen last."""
+    monkeypatch.setattr(sql, "_SHARE", 1e9)
+    shop.watch.sync()
+    until(lambda: shop.watch._whole_due > time.monotonic() + 1000 and shop.published() == 2)
+    shop.price("p/1", 110, at=NOON)
+    shop.add("p/3", "cherry", 300, at=NOON)
+    shop.soon("The apple costs 110 yen.", "The banana costs 200 yen.", "The cherry costs 300 yen.")
 
 
 def test_a_row_without_a_change_of_its_cursor_is_found_by_the_whole_look(shop: Shop) -> None:
@@ -351,9 +365,9 @@ def test_a_changed_price_of_the_samples_table_is_in_a_new_questions_snapshot(
     products = tmp_path / "products.db"
     runpy.run_path(str(SAMPLE / "make_products.py"))["main"](products)
     configured = tomllib.loads((SAMPLE.parents[1] / "groundtone.toml").read_text(encoding="utf-8"))["sources"]
-    sql = next(one for one in configured if one["kind"] == "sql")
+    ours = next(one for one in configured if one["kind"] == "sql")
     house = House(tmp_path / "home", shared_chroma.url)
-    house.sources = [SqlSource(**{**sql, "url": f"sqlite:///{products}"})]
+    house.sources = [SqlSource(**{**ours, "url": f"sqlite:///{products}"})]
     house.open()
     until(lambda: not house.knowledge.missing())
     before = house.search("fee of the Pilot Tax Class", kb="kitahama")
