@@ -22,6 +22,10 @@ LEFT_CONTEXT = 64
 """Characters before a text that decide how its first figure reads."""
 BEFORE = 8
 """Earlier sentences of the answer that may say what a later one is about."""
+FAR = 2_000
+"""Code points before a sentence that may say what it is about."""
+LONG = 600
+"""Code points of a sentence before a figure that are looked at."""
 _FALLS = (
     "decreas",
     "declin",
@@ -106,6 +110,7 @@ class Hearing:
         self._data = data
         self._settled = 0
         self._found: list[Figure] = []
+        self._tried = -1
         self.judged: list[Judged] = []
 
     def read(self, text: str, settled: int) -> None:
@@ -134,8 +139,12 @@ class Hearing:
             return self._judge_value(text, figure)
         end = ends_by(text, figure.end)
         over = done or end is not None or len(text) - figure.end >= LOOKAHEAD
+        if not over and self._tried == figure.start:
+            return None  # what it could be judged by before its sentence is over was looked at once
+        self._tried = figure.start
         end = min(end if end is not None else len(text), figure.end + LOOKAHEAD) if over else figure.end
-        start, _ = sentence_at(text[:end], figure.start)
+        low = max(0, figure.start - LONG)
+        start = low + sentence_at(text[low:end], figure.start - low)[0]
         here = [one for one in self._found if start <= one.start and one.end <= end]
         sentence = text[start:end]
         local = [replace(one, start=one.start - start, end=one.end - start) for one in here]
@@ -159,8 +168,8 @@ class Hearing:
     def _earlier(self, text: str, start: int) -> list[Passage]:
         """What counts where a sentence names nothing: the sentences before it, nearest first, then the question."""
         subjects = self._guard.subjects
-        before = sentences(text[:start])[-BEFORE:]
-        passages = [subjects.passage(text[low:high]) for low, high in reversed(before)]
+        near = text[max(0, start - FAR) : start]
+        passages = [subjects.earlier(near[low:high]) for low, high in reversed(sentences(near)[-BEFORE:])]
         return [*passages, *self._guard.asked_about]
 
     def _find(

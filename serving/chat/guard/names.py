@@ -63,9 +63,9 @@ def is_cjk(text: str) -> bool:
     return _CJK.search(text) is not None
 
 
-def words(text: str) -> list[str]:
+def words(text: str) -> tuple[str, ...]:
     """The folded words of Latin text, plurals as singulars."""
-    return [_singular(word) for word in _WORD.findall(fold(text))]
+    return tuple(_singular(word) for word in _WORD.findall(fold(text)))
 
 
 def _singular(word: str) -> str:

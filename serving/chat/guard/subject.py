@@ -72,6 +72,12 @@ class Subjects:
         self._firm = set(words(firm))
         self._forms = _forms(known)
         self._known = known
+        self._words = {
+            slot: {name: set(words(name)) for name in names}
+            for slot, names in known.slots.items()
+            if not slot.startswith("label")
+        }
+        self._seen: dict[str, Passage] = {}
         self.question = self.passage(question)
         self._asked = {mention.name for mention in self.question.unknown if not is_cjk(mention.name)} | owners(question)
 
@@ -103,12 +109,18 @@ class Subjects:
                 unknown.append(run)
         return Passage(text, tuple(known), tuple(unknown), tuple(figures))
 
+    def earlier(self, text: str) -> Passage:
+        """`text` as `passage` gives it, for a sentence that many later ones look back at."""
+        if (known := self._seen.get(text)) is None:
+            known = self._seen[text] = self.passage(text)
+        return known
+
     def _resolved(self, run: Mention) -> list[KnownMention]:
         """A capitalised run as the one name of its kind that holds all of its words."""
         mine = set(words(run.name))
         found: list[KnownMention] = []
-        for slot, names in self._known.slots.items():
-            fitting = [name for name in names if mine <= set(words(name))] if not slot.startswith("label") else []
+        for slot, names in self._words.items():
+            fitting = [name for name, said in names.items() if mine <= said]
             if len(fitting) == 1:
                 found.append(KnownMention(run.start, run.end, fitting[0], slot))
         return found
