@@ -47,7 +47,7 @@ _NO_NAMES = frozenset(
 _PERSONS = frozenset({"mr", "mrs", "ms", "dr", "dear"})
 _CJK_RUN = re.compile(r"[\u30a1-\u30fa\u30fc・\u3400-\u9fff々A-Za-z0-9]+")
 # What joins names in Chinese; Japanese joins with hiragana, which no run holds.
-_CHINESE_JOINTS = re.compile(r"[的之與和及或為是在於有每請您我們該此若則需可由對為与为请您们则对於每]")
+_CHINESE_JOINTS = re.compile(r"[的之與和及或為是在於有每請您我們該此若則比較而但從跟需可由對為与为请您们则对於每]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +205,8 @@ def shortenings(name: str, others: Iterable[str]) -> set[str]:
             core = name[head : len(name) - tail] if head + tail < len(name) else ""
             if head >= 2 and tail >= 1 and len(rest) >= 2:
                 found.add(rest)
-            if (head >= 2 or tail >= 2) and _KATAKANA.fullmatch(core):
+            telling = _KATAKANA.fullmatch(core) or (head >= 2 and tail >= 2 and len(core) >= 2)
+            if (head >= 2 or tail >= 2) and telling:
                 found.add(core)
             continue
         mine, theirs = name.split(), other.split()

@@ -90,7 +90,8 @@ class Subjects:
             for start, end in occurrences(form, folded):
                 if any(start < high and end > low and (low, high) != (start, end) for low, high in taken):
                     continue
-                if short and is_cjk(form) and not stands_alone(folded, start):
+                inside = any(figure.start < end and start < figure.end for figure in figures)
+                if short and is_cjk(form) and (inside or not stands_alone(folded, start)):
                     continue
                 taken.append((start, end))
                 known += [KnownMention(start, end, name, slot) for slot, name in slots]
