@@ -221,7 +221,7 @@ def main() -> None:
     parser.add_argument("--engine", help="URL of a vLLM server that may load adapters while it runs")
     parser.add_argument("--home", type=Path, default=Path(os.environ.get("GROUNDTONE_HOME", ".groundtone")))
     parser.add_argument("--streams", type=int, default=8)
-    parser.add_argument("--tokens", type=int, default=64)
+    parser.add_argument("--tokens", type=int, default=96)
     parser.add_argument("--every", type=int, default=1, help="only each n-th attack")
     parser.add_argument("--show", action="store_true", help="print every answer")
     parser.add_argument("--write", action="store_true", help="keep the report as benchmarks/results/injection.md")
