@@ -124,10 +124,10 @@ def _pieces(title: str, products: Sequence[Product], lang: str, count: int, rng:
     layout = rng.random()
     if layout > 0.82:
         return [_labelled(title, products[0], lang, rng), *(_section(title, p, lang, rng) for p in products[1:count])]
-    if layout < 0.25:
+    if layout < 0.35:
         column = rng.choice(COLUMNS[lang])
         return [_listed(column, product) for product in products[:count]]
-    if layout < 0.45 and len(products) > 1:
+    if layout < 0.5 and len(products) > 1:
         head = rng.randint(2, len(products))
         pieces = [_table(title, products[:head], lang, rng)]
         return pieces + [_section(title, product, lang, rng) for product in products[head:][: count - 1]]
@@ -183,14 +183,22 @@ def _labelled(title: str, product: Product, lang: str, rng: random.Random) -> Pi
 def _section(title: str, product: Product, lang: str, rng: random.Random) -> Piece:
     """Prose for the first attributes, a list for the rest, as product pages have it."""
     values = list(product.values.items())
-    cut = rng.randint(0, min(3, len(values)))
+    cut = min(4, len(values)) if rng.random() < 0.4 else rng.randint(0, min(3, len(values)))
     prose: list[str] = []
-    for i, (key, (name, said)) in enumerate(values[:cut]):
+    i = 0
+    while i < cut:
+        key, (name, said) = values[i]
         says = ATTRIBUTES[key].wordings[lang].says
-        if says and rng.random() < 0.5:
+        if i + 1 < cut and rng.random() < 0.4:
+            prose.append(
+                _joined(product.name if i == 0 or rng.random() < 0.3 else "", values[i][1], values[i + 1][1], lang, rng)
+            )
+            i += 1
+        elif says and rng.random() < 0.5:
             prose.append(rng.choice(says).format(product=product.name, value=said))
         else:
             prose.append(_sentence(product.name if i == 0 or rng.random() < 0.5 else "", name, said, lang))
+        i += 1
     if rng.random() < 0.5:
         prose.insert(rng.randint(0, len(prose)), rng.choice(ASIDES[lang]))
     colon = ": " if lang == "en" or rng.random() < 0.2 else "："
@@ -205,6 +213,16 @@ def _sentence(product: str, name: str, value: str, lang: str) -> str:
     if lang == "ja":
         return f"{product + 'の' if product else ''}{name}は{value}です。"
     return f"{product + '的' if product else ''}{name}為{value}。"
+
+
+def _joined(product: str, one: tuple[str, str], other: tuple[str, str], lang: str, rng: random.Random) -> str:
+    """Two facts in one sentence."""
+    (name, value), (second, also) = one, other
+    if lang == "en":
+        return f"{_sentence(product, name, value, lang).rstrip('.')} and the {second} is {also}."
+    if lang == "ja":
+        return f"{product + 'の' if product else ''}{name}は{value}{rng.choice(('で、', '、'))}{second}は{also}です。"
+    return f"{product + '的' if product else ''}{name}為{value}，{second}為{also}。"
 
 
 def _stated(product: Product) -> tuple[Stated, ...]:

@@ -27,6 +27,7 @@ from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 from transformers import AutoModelForCausalLM, AutoTokenizer  # pyright: ignore[reportMissingImports]
 
+from adapters.attention import TREE, branches_of
 from adapters.base_model import BaseModel, BaseModelUnavailable, make_ready
 from adapters.curve import draw_curve
 from adapters.documents import read_documents
@@ -89,15 +90,12 @@ def loss_of(model: Any, tree: Tree, device: Any) -> Any:
 
     Logits are computed where loss falls only: the vocabulary is a fifth of this small model's arithmetic.
     """
-    branch = torch.tensor(tree.branch, device=device)
-    causal = torch.ones(len(branch), len(branch), dtype=torch.bool, device=device).tril()
-    sees = causal & ((branch[None, :] == branch[:, None]) | (branch[None, :] == 0))
     inner = model.base_model.model
     hidden = inner.model(
         input_ids=torch.tensor([tree.tokens], device=device),
         position_ids=torch.tensor([tree.positions], device=device),
-        attention_mask=sees[None, None],
         use_cache=False,
+        branches=branches_of(tree, device),
     ).last_hidden_state[0]
     # A branch's first answer token is predicted by the token before it, which stands in the same branch.
     targets = [i for i, weight in enumerate(tree.weight) if weight]
@@ -116,14 +114,16 @@ def _prepare(recipe: Recipe, home: Path) -> Run:
         torch.set_num_threads(recipe.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     tokenizer = AutoTokenizer.from_pretrained(base.path)
-    model = AutoModelForCausalLM.from_pretrained(base.path, dtype=torch.bfloat16, attn_implementation="sdpa")
+    model = AutoModelForCausalLM.from_pretrained(base.path, dtype=torch.bfloat16, attn_implementation=TREE)
     lora = LoraConfig(
         r=recipe.rank, lora_alpha=recipe.alpha, target_modules=list(recipe.target_modules), task_type="CAUSAL_LM"
     )
     model = get_peft_model(model.to(device), lora, autocast_adapter_dtype=False)
     trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
     masters = {name: torch.nn.Parameter(weight.detach().float().clone()) for name, weight in trained.items()}
-    optimizer = torch.optim.AdamW(masters.values(), lr=recipe.learning_rate, weight_decay=0.0, betas=(0.9, 0.98))
+    optimizer = torch.optim.AdamW(
+        masters.values(), lr=recipe.learning_rate, weight_decay=0.0, betas=(0.9, 0.98), fused=True
+    )
     data = digest_of(
         {
             "samples": digest(recipe.samples.read_bytes()),

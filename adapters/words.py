@@ -58,6 +58,12 @@ FAMILIES: dict[str, tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]] = {
 """Sorts of products: what they are called, and which attributes they have."""
 
 BRANDS: dict[str, tuple[str, ...]] = {lang: tuple(_WORDS[lang]["brands"].split()) for lang in _LANGUAGES}
+BY_NAME: dict[str, tuple[str, ...]] = {lang: tuple(_WORDS[lang]["by_name"]) for lang in _LANGUAGES}
+"""Ways to ask for an attribute by its name."""
+
+FRAMES: dict[str, tuple[str, ...]] = {lang: tuple(_WORDS[lang]["frames"]) for lang in _LANGUAGES}
+"""What people write around a question: a model that never saw any refuses what it does not know."""
+
 TIERS: dict[str, tuple[str, ...]] = {lang: tuple(_WORDS[lang]["tiers"]) for lang in _LANGUAGES}
 COLUMNS: dict[str, tuple[str, ...]] = {lang: tuple(_WORDS[lang]["columns"]) for lang in _LANGUAGES}
 LABELS: dict[str, tuple[tuple[str, ...], ...]] = {

@@ -6,13 +6,13 @@ that shares most with the question. None of the phrasings here is trained on, no
 
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from adapters.documents import Chunk
-from adapters.facts import facts
+from adapters.facts import Fact, facts
 from adapters.pieces import redrawn
 from adapters.redraw import core, figures, normal
 from common.canonical import digest
@@ -99,7 +99,8 @@ def cases(folder: Path, per_language: int, seed: int, *, change: bool = True) ->
             for row in questions
         ]
         rng = random.Random(f"{seed}/{lang}")
-        stated = [(chunk, fact) for chunk in own for fact in facts(chunk) if 2 < len(fact.subject) < 60]
+        named = {heading for chunk in own for heading in chunk.heading}
+        stated = [(chunk, fact) for chunk in own for fact in facts(chunk) if _asked_about(fact, chunk, named)]
         rng.shuffle(stated)
         for i, (chunk, fact) in enumerate(stated[: max(0, per_language - len(mine))]):
             question = PHRASINGS[lang][i % len(PHRASINGS[lang])].format(product=fact.subject, attribute=fact.attribute)
@@ -125,6 +126,14 @@ def unanswerable(folder: Path, per_language: int, seed: int) -> list[Case]:
             mine.append(_case(f"{lang}-a{i:03}", lang, question, without, [], seed + i, change=True))
         made += mine
     return made
+
+
+def _asked_about(fact: Fact, chunk: Chunk, named: Collection[str]) -> bool:
+    """Whether people would name the fact's subject: a heading or a row, not some words of a sentence."""
+    row = chunk.text[chunk.text.rfind("\n", 0, fact.figure.start) + 1 : fact.figure.start]
+    return 2 < len(fact.subject) < 60 and (
+        any(heading.startswith(fact.subject) for heading in named) or f": {fact.subject};" in row
+    )
 
 
 def wilson(right: int, n: int) -> tuple[float, float]:

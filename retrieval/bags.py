@@ -28,7 +28,8 @@ def score(
 ) -> NDArray[np.float64]:
     """BM25 without length normalisation (Robertson and Zaragoza 2009, b = 0) of each bag, in the mapping's order.
 
-    Without `weights` the inverse document frequencies are those of the bags themselves. Shape `(len(bags),)`.
+    Without `weights` the inverse document frequencies are those of the bags themselves. Either way a term also weighs
+    what its script tells: among few texts a polite ending can be as rare as a product's name. Shape `(len(bags),)`.
     """
     scores = np.zeros(len(bags))
     if not bags:
@@ -42,7 +43,7 @@ def score(
         if not len(at):
             continue
         weight = weights[i] if weights is not None else np.log(1 + (len(bags) - len(at) + 0.5) / (len(at) + 0.5))
-        scores[owners[at]] += weight * counts[at] * (K1 + 1) / (counts[at] + K1)
+        scores[owners[at]] += analysis.weight(term) * weight * counts[at] * (K1 + 1) / (counts[at] + K1)
     return scores
 
 

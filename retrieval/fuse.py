@@ -27,7 +27,7 @@ class Weights:
     """How much the vectors weigh, 0..1, the rest being the terms: by the language of the question, and across two."""
 
     en: float = 0.55
-    ja: float = 0.55
+    ja: float = 0.45
     zh: float = 0.3
     across: float = 0.9
 

@@ -58,7 +58,8 @@ def serving(app: Any) -> Generator[str]:
     thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]})
     thread.start()
     try:
-        assert until(lambda: server.started or not thread.is_alive()) and server.started
+        assert until(lambda: server.started or not thread.is_alive())
+        assert server.started
         yield f"http://127.0.0.1:{socket.getsockname()[1]}"
     finally:
         server.should_exit = True
