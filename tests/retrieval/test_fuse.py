@@ -14,7 +14,7 @@ JA, EN = "年会費はいくらですか。", "What is the annual fee?"
 def test_a_clear_winner_of_either_list_wins() -> None:
     near = {f"c{i}": 0.80 + i / 10_000 for i in range(40)}
     langs = dict.fromkeys([*near, "right"], "ja")
-    assert fuse(JA, near | {"right": 0.92}, dict.fromkeys(near, 5.0), langs)[0][0] == "right"
+    assert fuse(JA, near | {"right": 0.92}, dict.fromkeys(langs, 5.0), langs)[0][0] == "right"
     assert fuse(JA, near, {f"c{i}": 1.0 for i in range(9)} | {"c20": 30.0}, langs)[0][0] == "c20"
 
 
