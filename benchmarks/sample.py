@@ -146,7 +146,8 @@ def _cell(m: dict[str, Any]) -> str:
 
 
 async def measure(arguments: argparse.Namespace) -> dict[str, Any]:
-    refusals = ("do not state this", "記載がございません", "未載明")
+    # The adapter's words and the gateway's.
+    refusals = ("do not state this", "記載がございません", "未載明", "沒有相關記載")
     gateway = arguments.gateway is not None
     answerable = cases(SAMPLE, arguments.n, arguments.seed, change=not gateway)
     silent = unanswerable(SAMPLE, arguments.abstain, arguments.seed)
