@@ -129,7 +129,7 @@ async def batch(service: Service, caller: Caller, kb: str, request: Request, pub
     if isinstance(lines, list):
         changes = [line.change for line in lines if line.change is not None]
         push = Push(caller, changes, f"Batch of {len(changes)} documents", publish)
-        published = await asyncio.wrap_future(service.publisher.push(push))
+        published = await asyncio.shield(asyncio.wrap_future(service.publisher.push(push)))
         answer = "".join(orjson.dumps(line).decode() + "\n" for line in answers(lines, published))
         lines = await in_thread(lambda: _remember(service, caller, key, sent, answer))
     return Response(lines, media_type="application/x-ndjson")

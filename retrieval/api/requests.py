@@ -79,11 +79,11 @@ async def settle(
     service: Knowledge, principal: Principal, future: Future[T], wait: float, result: Callable[[T], dict[str, Any]]
 ) -> dict[str, Any] | str:
     """The result of a writer's job, or the id of an operation where it takes longer than `wait` seconds."""
-    waiting = asyncio.wrap_future(future)
+    waiting = asyncio.wrap_future(future)  # never cancelled: that would reach back to a job that has not begun
+    waiting.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # where nobody waits for it
     done, _ = await asyncio.wait([waiting], timeout=min(max(wait, 0.0), LONGEST_WAIT))
     if done:
         return result(waiting.result())
-    waiting.cancel()
 
     def begin() -> str:
         with service.ledger.write() as connection:

@@ -154,19 +154,24 @@ def _update(house: House, times: int, group: int) -> None:
     until(lambda: house.knowledge.vectors.count(collection(house)) < times)
 
 
-def test_a_rebuild_over_http_is_an_operation(tmp_path: Path, shared_chroma: Chroma) -> None:
-    """Its result says how much stands anew."""
+def test_a_rebuild_over_http_is_an_operation(
+    tmp_path: Path, shared_chroma: Chroma, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its result says how much stands anew, also where it had to wait for another to end before it began."""
     house = House(tmp_path, shared_chroma.url)
     house.open()
     house.base()
     house.put("a.md", "The apple costs 1 yen.")
     house.close()
     knowledge = Knowledge(Ledger(house.ledger_url), house.embedder, Vectors(house.chroma), house.home)
+    go_on, clear = threading.Event(), knowledge.vectors.clear
     with TestClient(create_app(knowledge, KEY), headers=headers(house.me)) as client:
         until(lambda: client.get("/readyz").status_code == 200)
         assert client.post("/v1/knowledge:rebuild").json() == {"vectors": 1, "terms": 1}
-        answer = client.post("/v1/knowledge:rebuild?wait=0")
-        assert answer.status_code == 202
-        path = f"/v1/operations/{answer.json()['operation']}"
-        done = until(lambda: (found := client.get(path).json())["state"] != "running" and found)
-        assert (done["state"], done["result"]) == ("done", {"vectors": 1, "terms": 1})
+        monkeypatch.setattr(knowledge.vectors, "clear", lambda name: go_on.wait(60) and clear(name))
+        answers = [client.post("/v1/knowledge:rebuild?wait=0") for _ in range(2)]
+        assert [answer.status_code for answer in answers] == [202, 202]
+        go_on.set()
+        for path in [f"/v1/operations/{answer.json()['operation']}" for answer in answers]:
+            done = until(lambda path=path: (found := client.get(path).json())["state"] != "running" and found)
+            assert (done["state"], done["result"]) == ("done", {"vectors": 1, "terms": 1})
