@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import typer
 
-from serving.cli import adapter, ask, audit, doctor, evaluate, key, knowledge, receipt, tune, up
+from serving.cli import adapter, ask, audit, doctor, evaluate, key, knowledge, lint, receipt, tune, up
 from serving.cli.command import Exit
 from serving.cli.output import Output
 
@@ -23,6 +23,7 @@ for module in (up, ask, doctor):
     module.register(app)
 for module in (evaluate, tune):
     module.register(knowledge.app)
+lint.register(adapter.app)
 for module in (knowledge, adapter, receipt, audit, key):
     app.add_typer(module.app)
 

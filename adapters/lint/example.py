@@ -1,0 +1,160 @@
+"""A training example as it stands in its file: a writing sample, or a conversation in OpenAI's chat format.
+
+A conversation brings its evidence along as the prompt has it (`<source …>` blocks in the system message), or in
+`evidence`, a list of texts. Either way an example becomes parts, each with the name of the field it stands in.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from adapters.lint.finding import Finding, Rule
+from adapters.samples import FACTUAL
+from common.language import Language, language_of
+from common.prompt import control_tokens
+
+_INTENTS = FACTUAL | {"abstain", "greeting", "thanks"}
+_LANGUAGES = frozenset({Language.ENGLISH, Language.JAPANESE, Language.TRADITIONAL_CHINESE})
+_ROLES = ("system", "user", "assistant")
+_SLOT = re.compile(r"\{(\w*)\}")
+_SOURCE = re.compile(r"<source (?P<fence>\S+)>\n(?P<text>.*?)\n</source (?P=fence)>", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One text of an example. `role` is the chat role; a sample's question is the user's, its answer the firm's."""
+
+    field: str
+    role: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """`evidence` is None where the example brings none along: then whatever it states would be learned by heart.
+
+    `wrong` is what was found while reading: an example that could not be read has no parts.
+    """
+
+    line: int
+    lang: str = ""
+    intent: str = ""
+    parts: tuple[Part, ...] = ()
+    evidence: tuple[str, ...] | None = None
+    wrong: tuple[Finding, ...] = field(default=())
+
+    @property
+    def is_sample(self) -> bool:
+        return any(part.field == "answer" for part in self.parts)
+
+    @property
+    def question(self) -> str:
+        return "\n".join(part.text for part in self.parts if part.role == "user")
+
+    @property
+    def answers(self) -> list[Part]:
+        return [part for part in self.parts if part.role == "assistant"]
+
+
+def read(lines: Iterator[str]) -> Iterator[Example]:
+    """The examples of a JSON Lines file; blank lines are passed over."""
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            row = None
+        if not isinstance(row, dict):
+            yield _refused(number, "", line.strip(), Rule.FORM, "Write one JSON object on the line.")
+        elif "messages" in row:
+            yield _conversation(number, cast("dict[str, Any]", row))
+        else:
+            yield _sample(number, cast("dict[str, Any]", row))
+
+
+def _sample(line: int, row: dict[str, Any]) -> Example:
+    for key in ("id", "lang", "intent", "question", "answer"):
+        if not isinstance(value := row.get(key), str) or not value.strip():
+            return _refused(line, key, "", Rule.FORM, f"Give the sample `{key}`, a text; or write a chat's `messages`.")
+    lang, intent = str(row["lang"]), str(row["intent"])
+    wrong: list[Finding] = []
+    if lang not in _LANGUAGES:
+        wrong.append(_whole(line, "lang", lang, Rule.FORM, f"Use one of {', '.join(sorted(_LANGUAGES))}."))
+    if intent not in _INTENTS:
+        wrong.append(_whole(line, "intent", intent, Rule.FORM, f"Use one of {', '.join(sorted(_INTENTS))}."))
+    parts = (Part("question", "user", row["question"]), Part("answer", "assistant", row["answer"]))
+    wrong += [finding for part in parts for finding in _marks(line, part)]
+    wrong += _slots(line, intent, *parts)
+    return Example(line, lang, intent, parts, None, tuple(wrong))
+
+
+def _slots(line: int, intent: str, question: Part, answer: Part) -> Iterator[Finding]:
+    """What a factual sample must leave open, and slots that stand for nothing."""
+    for part, known in ((question, {"product", "attribute"}), (answer, {"product", "attribute", "value"})):
+        for slot in _SLOT.finditer(part.text):
+            if slot[1] not in known:
+                fix = f"Slots here are {', '.join(f'{{{name}}}' for name in sorted(known))}."
+                yield Finding(line, part.field, slot.span(), Rule.SLOTS, slot[0], fix)
+    if intent in FACTUAL and "{product}" not in question.text:
+        fix = "Write {product} where the question names what it is about, or choose the intent abstain."
+        yield _whole(line, question.field, question.text, Rule.SLOTS, fix)
+    if intent in FACTUAL and "{value}" not in answer.text:
+        fix = "Write {value} where the answer states the figure, or choose the intent abstain."
+        yield _whole(line, answer.field, answer.text, Rule.SLOTS, fix)
+    if ("{attribute}" in question.text) != ("{attribute}" in answer.text) and intent in FACTUAL:
+        fix = "Write {attribute} in both question and answer, or in neither."
+        yield _whole(line, answer.field, answer.text, Rule.SLOTS, fix)
+
+
+def _conversation(line: int, row: dict[str, Any]) -> Example:
+    messages = row["messages"]
+    if not isinstance(messages, list) or not messages:
+        return _refused(line, "messages", "", Rule.ROLES, "Give a list of messages: system, then user and assistant.")
+    parts: list[Part] = []
+    for i, message in enumerate(cast("list[Any]", messages)):
+        at = f"messages[{i}]"
+        if not isinstance(message, dict):
+            return _refused(line, at, "", Rule.ROLES, "A message is an object with `role` and `content`.")
+        role, content = (cast("dict[str, Any]", message).get(key) for key in ("role", "content"))
+        if role not in _ROLES:
+            return _refused(line, f"{at}.role", str(role or ""), Rule.ROLES, f"Use {', '.join(_ROLES)}.")
+        if not isinstance(content, str) or not content.strip():
+            return _refused(line, f"{at}.content", "", Rule.ROLES, "Give the message a text.")
+        parts.append(Part(f"{at}.content", role, content))
+    wrong = [*_turns(line, parts), *(finding for part in parts for finding in _marks(line, part))]
+    given = row.get("evidence")
+    evidence = [str(text) for text in cast("list[Any]", given)] if isinstance(given, list) else []
+    evidence += [block["text"] for part in parts if part.role == "system" for block in _SOURCE.finditer(part.text)]
+    lang = str(row.get("lang") or language_of(parts[-1].text))
+    return Example(line, lang, str(row.get("intent") or ""), tuple(parts), tuple(evidence) or None, tuple(wrong))
+
+
+def _turns(line: int, parts: list[Part]) -> Iterator[Finding]:
+    """System first or not at all, then user and assistant in turns, and the firm has the last word."""
+    turns = parts[1:] if parts[0].role == "system" else parts
+    for part, role in zip(turns, ("user", "assistant") * len(turns), strict=False):
+        if part.role != role:
+            fix = f"The {role} speaks here: an optional system message, then user and assistant in turns."
+            yield _whole(line, part.field.replace("content", "role"), part.role, Rule.ROLES, fix)
+            return
+    if not turns or turns[-1].role != "assistant":
+        fix = "End with the assistant's answer: it is what is trained."
+        yield _whole(line, parts[-1].field, parts[-1].text, Rule.ROLES, fix)
+
+
+def _marks(line: int, part: Part) -> Iterator[Finding]:
+    text = _SOURCE.sub("", part.text) if part.role == "system" else part.text
+    if control_tokens(text):
+        fix = "Take the chat template's marks out: the engine writes them itself."
+        yield _whole(line, part.field, part.text, Rule.ROLES, fix)
+
+
+def _whole(line: int, field: str, text: str, rule: Rule, fix: str) -> Finding:
+    return Finding(line, field, (0, len(text)), rule, text, fix)
+
+
+def _refused(line: int, field: str, text: str, rule: Rule, fix: str) -> Example:
+    return Example(line, wrong=(_whole(line, field, text[:200], rule, fix),))
