@@ -15,18 +15,17 @@ TREE = "tree"
 """The name under which transformers finds it: `from_pretrained(…, attn_implementation=TREE)`."""
 
 Branch = tuple[int, Any]
-"""How long a branch is, and which keys its queries see: bool, (length, beginning + length)."""
+"""How long a branch is, and what is added to its scores: (length, beginning + length), 0 where a query sees a key."""
 
 
-def branches_of(tree: Tree, device: Any) -> list[Branch]:
-    """The beginning as the first of them, then each branch."""
+def branches_of(tree: Tree, like: Any) -> list[Branch]:
+    """The beginning as the first of them, then each branch, in the type and on the device of the tensor `like`."""
     found: list[Branch] = []
     beginning = tree.branch.count(0)
     for number in range(max(tree.branch) + 1):
         length = tree.branch.count(number)
-        seen = torch.ones(length, beginning if number else 0, dtype=torch.bool, device=device)
-        own = torch.ones(length, length, dtype=torch.bool, device=device).tril()
-        found.append((length, torch.cat([seen, own], 1)))
+        own = like.new_full((length, length), -1e9).triu(1)
+        found.append((length, torch.cat([own.new_zeros(length, beginning if number else 0), own], 1)))
     return found
 
 
@@ -38,16 +37,15 @@ def _tree_attention(
     Plain products: for pieces this small the fused kernel's backward pass takes twice as long on a CPU.
     """
     lengths = [length for length, _ in branches]
-    queries, keys, values = (tensor.split(lengths, 2) for tensor in (query, key, value))
+    queries, keys, values = (tensor.split(lengths, 2) for tensor in (query * scaling, key, value))
     heads, dimension = key.shape[1], query.shape[3]
     parts: list[Any] = []
-    for number, (length, sees) in enumerate(branches):
+    for number, (length, hidden) in enumerate(branches):
         k, v = (torch.cat([all[0], all[number]], 2) if number else all[0] for all in (keys, values))
         # The queries that share a head stand below each other, so that its keys are read once.
         q = queries[number].reshape(1, heads, module.num_key_value_groups * length, dimension)
-        scores = (q @ k.transpose(2, 3) * scaling).masked_fill(~sees.repeat(module.num_key_value_groups, 1), -1e9)
-        attended = torch.softmax(scores, -1, dtype=torch.float32).to(q.dtype) @ v
-        parts.append(attended.reshape(1, query.shape[1], length, dimension))
+        scores = q @ k.transpose(2, 3) + hidden.repeat(module.num_key_value_groups, 1)
+        parts.append((torch.softmax(scores, -1) @ v).reshape(1, query.shape[1], length, dimension))
     return torch.cat(parts, 2).transpose(1, 2).contiguous(), None
 
 

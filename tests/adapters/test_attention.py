@@ -32,7 +32,7 @@ grown = Tree(tokens, positions, branch, [1.0] * len(tokens))
 with torch.no_grad():
     at_once = tree(
         input_ids=torch.tensor([tokens]), position_ids=torch.tensor([positions]), use_cache=False,
-        branches=branches_of(grown, "cpu"),
+        branches=branches_of(grown, tree.lm_head.weight),
     ).logits[0]
     start = 6
     for own in branches:
