@@ -22,10 +22,9 @@ import httpx
 
 from benchmarks.sample_cases import wilson
 from benchmarks.stack import machine, publish
-from common.evidence import Evidence, Findings
+from common.evidence import WEAK_BELOW, Evidence, Findings
 from common.principal import Principal, Scope
 from common.settings import FolderSource, Settings
-from retrieval.fuse import WEAK_BELOW
 from retrieval.knowledge import Knowledge
 from serving.chat.followup import DEPTH, in_context, join
 from serving.chat.request import ChatRequest

@@ -26,10 +26,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from common.evidence import WEAK_BELOW
 from common.language import language_of
 from common.settings import Embedder as EmbedderSettings
 from retrieval.embed import Embedder, Vectors, open_embedder
-from retrieval.fuse import BEST, WEAK_BELOW, Weights, confidence, fuse
+from retrieval.fuse import BEST, Weights, confidence, fuse
 from retrieval.lexical import Lexical
 
 RESULTS = Path(__file__).parent / "results"

@@ -3,6 +3,10 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
+WEAK_BELOW = 0.1
+"""A question whose best evidence has less confidence than this has no good evidence: the point that refuses about three
+in a hundred answerable questions."""
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:

@@ -10,8 +10,8 @@ from common.prompt import PROMPT_FORMAT
 from common.settings import Assistant, Policy
 from serving.audit.record import Ended
 from serving.chat.compose import NOTHING_OMITTED, Omitted
-from serving.chat.links import Removed
 from serving.chat.request import ChatRequest
+from serving.chat.scrub import Removed
 from serving.chat.transducer import Conclusion
 
 

@@ -14,12 +14,11 @@ from datetime import datetime
 from typing import Any
 
 from common.errors import EngineUnavailable, ErrorCode, InvalidRequest, NotFound
-from common.evidence import Findings
+from common.evidence import WEAK_BELOW, Findings
 from common.language import is_courtesy, language_of
 from common.principal import Principal
 from common.settings import Assistant
 from common.settings import Guard as GuardPolicy
-from retrieval.fuse import WEAK_BELOW
 from serving.audit.record import Ended, Entry
 from serving.chat import refusal, regenerate
 from serving.chat.account import Aside, Pinned, concluded, found, intent, summary
@@ -192,10 +191,16 @@ async def generate(course: Course) -> Steps:
         request.n or 1,
         context=course.aside.searched,
         firm=pinned.assistant.firm,
-        data=bool(request.response_format and request.response_format.get("type") != "text"),
+        data=request.wants_json,
         whole=not request.stream,
     )
-    links = Links(prompt.evidence, pinned.language, own=(pinned.assistant.handover, pinned.assistant.firm))
+    links = Links(
+        prompt.evidence,
+        pinned.language,
+        own=(pinned.assistant.handover, pinned.assistant.firm),
+        passed=request.texts(),
+        data=request.wants_json,
+    )
     course.entry.follow(transducer.sent)
     await course.entry.durable()
     usage: dict[str, Any] | None = None

@@ -5,48 +5,27 @@ click. So a link stays only where the evidence or the operator's own words have 
 caption; HTML goes. The rest flows: only text that may still become one of these waits, as whole events, and an event
 that needs no change leaves as it came. The decision on a text never depends on how it was split.
 
+It holds for every text of an answer: the content, a model's reasoning, JSON, the arguments of tool calls. JSON is read
+as a client will read it, with its escapes resolved. Arguments are for a program: links are taken out of them and markup
+is not, and a link that the request itself brought may be passed on.
+
 Not covered: hosts written in words ("evil dot com"), bare hosts under a top-level domain that is not listed here (few
-programs make those clickable), arguments of tool calls.
+programs make those clickable).
 """
 
-import re
+import copy
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from common.evidence import Evidence
 from common.language import Language
+from serving.chat.scrub import JsonScrub, Known, Removed, Scrub
 
 Event = dict[str, Any]
 
-LONGEST_TAG = 300
-"""Characters that a tag may have; a `<` that did not become one by then was none."""
-LONGEST_DESTINATION = 500
-
-_URL_CHARACTER = r"[^\s<>\"`^{}|\\\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]"
-_WORD = r"[^\W\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]"
-_TRIGGER = re.compile(r"[<!\].:]")
-_RUN = re.compile(_URL_CHARACTER + "*")
-_TRAILING = ".,;:!?'*_)]"
-_SCHEME = re.compile(r"(?<![A-Za-z0-9])[A-Za-z][A-Za-z0-9+.-]{0,31}$")
-_WITHOUT_SLASHES = frozenset({"javascript", "vbscript", "data", "blob", "file", "mailto"})
-# Also of each beginning of such a text: what a tag can't begin with is decided at once, and the same for every split.
-_TAG = re.compile(r"/?(?:[A-Za-z][\w:-]*(?:[\s/][^<>]*)?)?|[!?][^<>]*|[A-Za-z][\w+.%-]*(?:[:@][^\s<>]*)?")
-_AUTOLINK = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{1,31}:\S*|[\w.+%-]+@[\w.-]+")
-_DESTINATION = re.compile(r"\s*(<[^<>\n]*>|\S*)(?:\s+[\"'(].*)?\s*", re.DOTALL)
-_BEFORE_HOST = re.compile(rf"(?:{_WORD}|[.@+%~-]){{1,256}}$")
-_HOST = re.compile(
-    rf"(?:[\w.+%~-]+@)?(?:{_WORD}|-)+(?:\.(?:{_WORD}|-)+)*\.([A-Za-z]{{2,24}})(?!{_WORD}|-)"
-    rf"(?::\d+)?([/?#]{_URL_CHARACTER}*)?"
-)
-_TOP_LEVEL = re.compile(
-    r"com|net|org|info|biz|edu|gov|mil|int|pro|name|shop|app|dev|xyz|top|site|online|link|click|page|live|cloud|store"
-    r"|tech|space|website|example|test|invalid|local|onion",
-    re.IGNORECASE,
-)
-_FILE_ENDING = re.compile(r"md|py|sh|rs|pl|cc|ps|so")
 _NOTICE = {
     Language.ENGLISH: "(link removed)",
     Language.JAPANESE: "（リンクは省きました）",
@@ -55,210 +34,107 @@ _NOTICE = {
 }
 
 
-class Removed(StrEnum):
-    """What was taken out."""
-
-    LINKS = "links"
-    MARKUP = "markup"
+@dataclass(slots=True)
+class _Choice:
+    scrubs: dict[str, Scrub] = field(default_factory=dict[str, Scrub])
+    waiting: deque[tuple[list["_Piece"], Event]] = field(default_factory=deque[tuple[list["_Piece"], Event]])
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
-    """`text` stands for `start..end` (code points) of what the model wrote."""
+class _Piece:
+    """`[start, end)` of a field's text. `path` is where it stands in the delta."""
 
+    scrub: Scrub
     start: int
     end: int
-    text: str
-    kind: Removed
-
-
-class Known:
-    """The links that an answer may have: those of the evidence and of `own`, the operator's words."""
-
-    def __init__(self, evidence: Iterable[Evidence], own: Iterable[str] = ()) -> None:
-        texts = [*own, *(text for one in evidence for text in (one.text, one.title, *one.heading))]
-        runs = (piece for text in texts for run in _RUN.findall(text) for piece in (run, *re.split(r"[(\[=]", run)))
-        self._links = {normal(run) for run in runs if "." in run or ":" in run}
-
-    def __contains__(self, link: str) -> bool:
-        return normal(link) in self._links
-
-
-def normal(link: str) -> str:
-    """`link` as it is compared: without http's scheme, `www.`, letter case, and punctuation at its end."""
-    plain = re.sub(r"^(?:https?://|mailto:)", "", link.strip("<> \n").rstrip(_TRAILING).casefold())
-    return plain.removeprefix("www.").rstrip("/" + _TRAILING)
-
-
-class Scrub:
-    """What is to be cut of one growing text. Up to `settled` the decision is final."""
-
-    def __init__(self, known: Known, notice: str) -> None:
-        self._known, self._notice = known, notice
-        self.text = ""
-        self.settled = 0
-        self.cuts: list[Cut] = []
-
-    def feed(self, piece: str, *, final: bool = False) -> None:
-        """Takes the next piece; `final` says that none follows."""
-        self.text += piece
-        handlers = {"<": self._tag, "!": self._image, "]": self._destination, ":": self._url, ".": self._host}
-        while match := _TRIGGER.search(self.text, self.settled):
-            end = handlers[match[0]](match.start(), final)
-            if end is None:
-                self.settled = match.start()
-                return
-            self.settled = end
-        self.settled = len(self.text)
-
-    def rendered(self, start: int, end: int) -> tuple[str, bool]:
-        """The text of `start..end` after the cuts, and whether any cut touched it."""
-        out, at, touched = "", start, False
-        for cut in self.cuts:
-            if cut.end > start and cut.start < end:
-                touched = True
-                out += self.text[at : max(at, cut.start)] + (cut.text if cut.start >= start else "")
-                at = min(end, cut.end)
-        return out + self.text[at:end], touched
-
-    def _cut(self, start: int, end: int, text: str, kind: Removed) -> int:
-        """Cuts; a space keeps what stood around it from becoming something new."""
-        joint = " " if start and not self.text[start - 1].isspace() else ""
-        self.cuts.append(Cut(start, end, joint + text, kind))
-        return end
-
-    def _tag(self, at: int, final: bool) -> int | None:
-        rest = self.text[at + 1 : at + 1 + LONGEST_TAG]
-        if not rest:
-            return at + 1 if final else None
-        if not re.match(r"[A-Za-z/!?]", rest):
-            return at + 1
-        body = re.match(r"[^<>]*", rest)
-        assert body is not None
-        inner, after = body[0], rest[body.end() : body.end() + 1]
-        if after == ">" and _TAG.fullmatch(inner):
-            end = at + 1 + len(inner) + 1
-            if _AUTOLINK.fullmatch(inner):
-                return end if inner in self._known else self._cut(at, end, self._notice, Removed.LINKS)
-            return self._cut(at, end, "", Removed.MARKUP)
-        if not after and len(rest) < LONGEST_TAG and not final and _TAG.fullmatch(rest):
-            return None
-        return self._cut(at, at + 1, "‹", Removed.MARKUP)
-
-    def _image(self, at: int, final: bool) -> int | None:
-        if at + 1 == len(self.text):
-            return at + 1 if final else None
-        return self._cut(at, at + 1, "", Removed.MARKUP) if self.text[at + 1] == "[" else at + 1
-
-    def _destination(self, at: int, final: bool) -> int | None:
-        rest = self.text[at + 1 : at + 2 + LONGEST_DESTINATION]
-        if not rest and not final:
-            return None
-        if not rest.startswith("("):
-            return at + 1
-        close = rest.find(")")
-        if close < 0:
-            return at + 1 if final or len(rest) > LONGEST_DESTINATION or "\n\n" in rest else None
-        match, end = _DESTINATION.fullmatch(rest[1:close]), at + 1 + close + 1
-        if match is None or not re.search(r"[/.:?#%&\\]", match[1]):
-            return at + 1
-        return end if match[1] in self._known else self._cut(at + 1, end, self._notice, Removed.LINKS)
-
-    def _url(self, at: int, final: bool) -> int | None:
-        scheme = _SCHEME.search(self.text, max(0, at - 33), at)
-        if scheme is None:
-            return at + 1
-        after = self.text[at + 1 : at + 3]
-        if len(after) < 2 and not final and "//".startswith(after):
-            return None
-        if after != "//" and not (scheme[0].lower() in _WITHOUT_SLASHES and _RUN.fullmatch(after[:1]) and after):
-            return at + 1
-        run = _RUN.match(self.text, at)
-        assert run is not None
-        if run.end() == len(self.text) and not final:
-            return None
-        link = self.text[scheme.start() : run.end()]
-        end = at + len(_closed(run[0]))
-        if not normal(link) or end <= at + 1 or link in self._known:
-            return run.end()
-        return self._cut(at, end, self._notice, Removed.LINKS)
-
-    def _host(self, at: int, final: bool) -> int | None:
-        if at + 1 == len(self.text):
-            return at + 1 if final else None
-        before = _BEFORE_HOST.search(self.text, max(0, at - 256), at)
-        if before is None or not re.match(_WORD, self.text[at + 1]):
-            return at + 1
-        run = _RUN.match(self.text, at)
-        assert run is not None
-        if run.end() == len(self.text) and not final:
-            return None
-        match = _HOST.match(self.text, before.start(), run.end())
-        if match is None or match.end() <= at or not _is_link(match):
-            return at + 1
-        if match[0] in self._known or self.text[before.start() : run.end()] in self._known:
-            return match.end()
-        end = max(at + 1, match.start() + len(_closed(match[0])))
-        return self._cut(at, end, self._notice, Removed.LINKS)
-
-
-def _closed(link: str) -> str:
-    """`link` without the punctuation of the sentence that it ends."""
-    while link and link[-1] in _TRAILING and not (link[-1] == ")" and link.count("(") >= link.count(")")):
-        link = link[:-1]
-    return link
-
-
-def _is_link(match: re.Match[str]) -> bool:
-    host, last, path = match[0], match[1], match[2]
-    if "@" in host or host.lower().startswith("www.") or _TOP_LEVEL.fullmatch(last):
-        return True
-    if len(last) != 2:
-        return False
-    # "The fee is 5 yen.It": a full stop without its space. And "cards.md" is a file.
-    return bool(path) or (last.islower() and not (_FILE_ENDING.fullmatch(last) and host.count(".") == 1))
-
-
-@dataclass(slots=True)
-class _Choice:
-    scrub: Scrub
-    released: int = 0
-    waiting: deque[tuple[int, Event]] = field(default_factory=deque[tuple[int, Event]])
+    path: tuple[str | int, ...]
 
 
 class Links:
-    """The filter over the engine's events of one answer, ahead of guard and cite."""
+    """The filter over the engine's events of one answer, ahead of guard and cite.
 
-    def __init__(self, evidence: Iterable[Evidence], language: Language, own: Iterable[str] = ()) -> None:
-        self._known = Known(evidence, own)
+    `own` are the operator's words. `passed` are the caller's, whose links may be in arguments of tool calls. `data`
+    says that the content is JSON.
+    """
+
+    def __init__(
+        self,
+        evidence: Iterable[Evidence],
+        language: Language,
+        own: Iterable[str] = (),
+        passed: Iterable[str] = (),
+        *,
+        data: bool = False,
+    ) -> None:
+        self._evidence, self._own, self._passed = tuple(evidence), tuple(own), passed
+        self._known = Known(self._evidence, self._own)
         self._notice = _NOTICE[language]
+        self._data = data
         self._choices: dict[int, _Choice] = {}
+
+    @cached_property
+    def _known_to_tools(self) -> Known:
+        return Known(self._evidence, (*self._own, *self._passed))
 
     def feed(self, event: Event) -> list[Event]:
         """Takes one event with one choice and gives those that may go on."""
         wire = event["choices"][0]
-        index = wire.get("index", 0)
-        choice = self._choices.setdefault(index, _Choice(Scrub(self._known, self._notice)))
-        finished = bool(wire.get("finish_reason"))
-        choice.scrub.feed((wire.get("delta") or {}).get("content") or "", final=finished)
-        choice.waiting.append((len(choice.scrub.text), event))
+        choice = self._choices.setdefault(wire.get("index", 0), _Choice())
+        pieces = [self._piece(choice, *text) for text in _texts(wire.get("delta") or {})]
+        choice.waiting.append((pieces, event))
+        if wire.get("finish_reason"):
+            for scrub in choice.scrubs.values():
+                scrub.feed("", final=True)
         out: list[Event] = []
-        while choice.waiting and choice.waiting[0][0] <= choice.scrub.settled:
-            end, waiting = choice.waiting.popleft()
-            text, touched = choice.scrub.rendered(choice.released, end)
-            choice.released = end
-            out.append(_rewritten(waiting, text) if touched else waiting)
+        while choice.waiting and all(piece.end <= piece.scrub.settled for piece in choice.waiting[0][0]):
+            ready, waiting = choice.waiting.popleft()
+            for piece in ready:
+                text, touched = piece.scrub.rendered(piece.start, piece.end)
+                waiting = _rewritten(waiting, piece.path, text) if touched else waiting
+            out.append(waiting)
         return out
+
+    def _piece(self, choice: _Choice, name: str, path: tuple[str | int, ...], text: str) -> _Piece:
+        scrub = choice.scrubs.get(name)
+        if scrub is None:
+            if len(path) > 1:
+                scrub = JsonScrub(self._known_to_tools, self._notice, markup=False)
+            else:
+                scrub = (JsonScrub if self._data and name == "content" else Scrub)(self._known, self._notice)
+            choice.scrubs[name] = scrub
+        start = len(scrub.text)
+        scrub.feed(text)
+        return _Piece(scrub, start, start + len(text), path)
 
     @property
     def removed(self) -> dict[str, int]:
         """How much was taken out so far, by kind."""
-        counts = Counter(cut.kind for choice in self._choices.values() for cut in choice.scrub.cuts)
+        scrubs = (scrub for choice in self._choices.values() for scrub in choice.scrubs.values())
+        counts = Counter(cut.kind for scrub in scrubs for cut in scrub.cuts)
         return {kind.value: counts[kind] for kind in Removed}
 
 
-def _rewritten(event: Event, text: str) -> Event:
+def _texts(delta: dict[str, Any]) -> Iterator[tuple[str, tuple[str | int, ...], str]]:
+    """The texts of an event: which field's they are, where they stand in it, and what they say."""
+    for key, value in delta.items():
+        if isinstance(value, str) and value and key != "role":
+            yield key, (key,), value
+    for place, call in enumerate(delta.get("tool_calls") or ()):
+        if said := (call.get("function") or {}).get("arguments"):
+            yield f"tool_call {call.get('index', 0)}", ("tool_calls", place, "function", "arguments"), said
+
+
+def _rewritten(event: Event, path: tuple[str | int, ...], text: str) -> Event:
     wire = event["choices"][0]
     # Log-probabilities name the tokens, and so what was taken out.
-    changed = {**wire, "delta": {**wire["delta"], "content": text}, "logprobs": None}
+    changed = {**wire, "delta": _replaced(wire["delta"], path, text), "logprobs": None}
     return {**event, "choices": [changed]}
+
+
+def _replaced(value: Any, path: tuple[str | int, ...], text: str) -> Any:
+    """A copy of `value` with `text` at `path`."""
+    if not path:
+        return text
+    copied = copy.copy(value)
+    copied[path[0]] = _replaced(value[path[0]], path[1:], text)
+    return copied

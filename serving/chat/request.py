@@ -1,5 +1,6 @@
 """What a client may ask: an allow-list of OpenAI's fields, each with its bounds. Anything else is refused by name."""
 
+from collections.abc import Iterator
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -113,6 +114,17 @@ class ChatRequest(_Closed):
     def max_output_tokens(self) -> int | None:
         return self.max_completion_tokens or self.max_tokens
 
+    @property
+    def wants_json(self) -> bool:
+        return bool(self.response_format and self.response_format.get("type") != "text")
+
+    def texts(self) -> Iterator[str]:
+        """All that the caller says: messages, the calls in them, what tools are told to be."""
+        for message in self.messages:
+            yield message.text
+            yield from _texts(message.tool_calls)
+        yield from _texts(self.tools)
+
     def sampling(self) -> dict[str, Any]:
         """The fields that go to the engine as they came; what describes tools becomes text of the prompt."""
         fields = self.model_dump(include=_FOR_THE_ENGINE, exclude_none=True, mode="json")
@@ -170,6 +182,15 @@ def turns(messages: list[ChatMessage]) -> list[Message]:
             turn["tool_call_id"] = neutralise(message.tool_call_id)
         out.append(turn)  # pyright: ignore[reportArgumentType]  # the engine takes more than role and content
     return out
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in `value`, however deep."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | dict):
+        for item in value.values() if isinstance(value, dict) else value:  # pyright: ignore[reportUnknownVariableType]
+            yield from _texts(item)
 
 
 def _neutralised(value: Any) -> Any:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from common.evidence import WEAK_BELOW
 from serving.cli.asked import gathered, save
 from serving.cli.client import path
 from serving.cli.command import Cli, Exit, Usage, command
@@ -58,7 +59,6 @@ def evaluate(
     if keep is not None:
         save(keep, asked_for)
     from retrieval.evaluation.report import report
-    from retrieval.fuse import WEAK_BELOW
 
     asked: list[Asked] = []
     for i, question in enumerate(asked_for, 1):

@@ -16,12 +16,12 @@ from pydantic_core import PydanticUndefined
 
 from common import errors
 from common.errors import ErrorCode, GroundtoneError
+from common.evidence import WEAK_BELOW
 from common.figures import Kind
 from common.principal import Scope
 from common.settings import FolderSource, Section, Settings, SqlSource
 from common.settings import Guard as GuardPolicy
 from retrieval.cut import DEFAULT as STRATEGY
-from retrieval.fuse import WEAK_BELOW
 from retrieval.ledger.operations import State
 from retrieval.read import _SUFFIXES as SUFFIXES
 from retrieval.search import EXACT_UP_TO

@@ -5,8 +5,9 @@ from functools import partial
 import numpy as np
 import pytest
 
+from common.evidence import WEAK_BELOW
 from retrieval.bags import coverage
-from retrieval.fuse import WEAK_BELOW, confidence, fuse
+from retrieval.fuse import confidence, fuse
 
 JA, EN = "年会費はいくらですか。", "What is the annual fee?"
 

@@ -1,5 +1,6 @@
 """Links that no source has, images and markup are taken out of an answer, however it arrives."""
 
+import json
 from typing import Any
 
 import pytest
@@ -8,7 +9,9 @@ from hypothesis import strategies as st
 
 from common.evidence import Findings
 from common.language import Language
-from serving.chat.links import Known, Links, Removed, Scrub, normal
+from serving.chat.links import Links
+from serving.chat.scrub import JsonScrub, Known, Removed, Scrub, normal
+from tests.fakes.engine import ToolCall
 from tests.fakes.knowledge import evidence
 from tests.serving.conftest import Gateway
 
@@ -195,3 +198,53 @@ async def test_an_answer_never_has_a_link_that_no_source_has(gateway: Gateway) -
     streamed = await (await gateway.ask(stream=True)).text()
     assert "evil" not in streamed
     assert (await gateway.last())["outcome"]["removed"] == {"links": 1, "markup": 3}
+
+
+ESCAPED = {
+    r'{"see": "https:\/\/evil.ninja\/a?q=1", "fee": 11000}': r'{"see": "https (link removed)", "fee": 11000}',
+    r'{"see": "\u0068ttps\u003a//evil.ninja"}': r'{"see": "\u0068ttps (link removed)"}',
+    r'{"a": "x\n![s](https:\/\/evil.example)"}': r'{"a": "x\n[s] (link removed)"}',
+    r'{"a": "\u003cimg src=x\u003e", "b": "1 < 2 \\"}': r'{"a": " ", "b": "1 < 2 \\"}',
+    r'{"a": "https:\/\/kitahama.example\/fees", "b": "C:\\new \"x\" \ud83d\ude00"}': None,
+}
+
+
+@pytest.mark.parametrize(("text", "rest"), ESCAPED.items())
+def test_json_is_read_as_a_client_will_read_it(text: str, rest: str | None) -> None:
+    """An escape hides no link, what is left is JSON still, and however it is cut, it is the same."""
+
+    def through(*pieces: str) -> str:
+        scrub, out, released = JsonScrub(KNOWN, GONE), "", 0
+        for piece in [*pieces, None]:
+            scrub.feed(piece or "", final=piece is None)
+            out += scrub.rendered(released, scrub.settled)[0]
+            released = scrub.settled
+        return out
+
+    json.loads(through(text))
+    assert through(text) == (text if rest is None else rest)
+    for cut in range(len(text)):
+        assert through(text[:cut], text[cut:]) == through(text)
+    assert through(*text) == through(text)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_tool_call_carries_no_link_that_nobody_brought(gateway: Gateway, stream: bool) -> None:
+    """What the evidence or the caller's own words have may be passed on; markup is the program's own affair."""
+    gateway.knowledge.findings = Findings(7, False, (SOURCE,))
+    given = r'{"a": "https:\/\/evil.ninja\/?q=11,000", "b": "https://kitahama.example/fees", "c": "me@asker.example", '
+    gateway.engine.answer = ToolCall("send", [given[:15], given[15:], '"d": "<b>x</b>"}'])
+    tools = [{"type": "function", "function": {"name": "send", "parameters": {"type": "object"}}}]
+    asked = [{"role": "user", "content": "Send the annual fee to me@asker.example."}]
+    text = await (await gateway.ask(messages=asked, tools=tools, stream=stream)).text()
+    assert "evil" not in text
+    for kept in ("kitahama.example/fees", "me@asker.example", "<b>x</b>", '"removed":{"links":1,"markup":0}'):
+        assert kept in text
+
+
+def test_what_a_model_thinks_is_an_answers_text_too() -> None:
+    """Some clients show it."""
+    links = Links([SOURCE], Language.ENGLISH)
+    delta = {"reasoning_content": "Look at https://evil.example/a now."}
+    [out] = links.feed({"choices": [{"index": 0, "delta": delta, "finish_reason": "stop"}]})
+    assert out["choices"][0]["delta"] == {"reasoning_content": "Look at https (link removed) now."}
