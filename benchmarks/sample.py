@@ -14,7 +14,6 @@ import argparse
 import asyncio
 import json
 import os
-import re
 import sys
 import time
 import tomllib
@@ -26,7 +25,7 @@ from typing import Any
 import httpx
 
 from adapters.artefact import artefact_digest
-from adapters.redraw import core, figures, normal
+from adapters.evaluation.judge import declined, in_tone, right
 from benchmarks.sample_cases import LANGUAGES, Case, cases, unanswerable, wilson
 from benchmarks.sample_engine import engine
 from benchmarks.stack import machine
@@ -55,23 +54,16 @@ class Judged:
 
 def judge(case: Case, answer: str, tone: dict[str, Any], refusals: Sequence[str]) -> Judged:
     """The verdict on one answer."""
-    said = {core(answer[f.start : f.end]) for f in figures(answer)}
-    plain = normal(answer)
-    stands = all(figure in said or re.search(rf"(?<![\d.]){re.escape(figure)}", plain) for figure in case.expected)
-    right = stands and not said & case.others
-    rules = tone[case.lang]
-    held = answer.strip()
-    refused = any(part in answer for part in refusals)
     return Judged(
         case.id,
         case.lang,
         case.question,
         case.expected,
         answer,
-        right if case.expected else None,
-        held.startswith(rules["opening"]) and held.endswith(rules["closing"]),
+        right(case, answer) if case.expected else None,
+        in_tone(answer, tone[case.lang]),
         str(language_of(answer)) == case.lang,
-        None if case.expected else refused and not said & case.others,
+        None if case.expected else declined(case, answer, refusals),
     )
 
 
