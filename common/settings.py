@@ -73,7 +73,7 @@ class EmbedderKind(StrEnum):
     OPENAI = "openai"
 
 
-class Embedder(Section):
+class Embedding(Section):
     """What turns text into vectors: the bundled model, or any OpenAI-compatible endpoint."""
 
     kind: EmbedderKind = EmbedderKind.BUNDLED
@@ -81,6 +81,12 @@ class Embedder(Section):
     model: str | None = None
     revision: str | None = None
     api_key_file: Path | None = None
+
+
+class Embedder(Embedding):
+    """`next` is a second one, whose index is built beside until the service is told to switch."""
+
+    next: Embedding | None = None
 
 
 class Reranker(Section):

@@ -44,7 +44,7 @@ class Embedder(Protocol):
         ...
 
 
-def open_embedder(chosen: settings.Embedder, known: Collection[str] = ()) -> Embedder:
+def open_embedder(chosen: settings.Embedding, known: Collection[str] = ()) -> Embedder:
     """The embedder of the settings, probed and ready.
 
     `known` are fingerprints of earlier days; one that the same model left is taken over as it stands, since another

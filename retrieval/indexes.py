@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from common.canonical import digest
-from common.errors import Draining
+from common.errors import Draining, KnowledgeUnavailable
 from common.principal import Principal
 from retrieval.analysis import terms
 from retrieval.catalogs import Catalogs
@@ -41,13 +41,19 @@ class Indexes:
     """Embeds, adds and checks. Called by the writer alone; everything it does can be done twice."""
 
     def __init__(
-        self, ledger: Ledger, embedder: Embedder, vectors: Vectors, terms: Lexical, catalogs: Catalogs
+        self,
+        ledger: Ledger,
+        embedder: Embedder,
+        vectors: Vectors,
+        terms: Lexical,
+        catalogs: Catalogs,
+        stopping: threading.Event,
     ) -> None:
         self.ledger, self.embedder, self.vectors, self.terms = ledger, embedder, vectors, terms
-        self._catalogs = catalogs
+        self.catalogs = catalogs
         self.reachable = True  # as far as was seen: Chroma
         self.terms_lost = threading.Event()
-        self.stopping = threading.Event()
+        self.stopping = stopping
         self._building = threading.RLock()  # one round of repairs or rebuilding at a time
         self._left_behind: deque[tuple[float, str]] = deque()
         self.progress = (0, 0)  # texts embedded, of how many
@@ -68,6 +74,11 @@ class Indexes:
                 raise Draining("The service is stopping.", "Send the change again in a moment.")
             some = todo[start : start + _EMBEDDED_AT_ONCE]
             made = self.embedder.passages([embedded_text_of(texts[seq]) for _, seq in some])
+            if made.shape != (len(some), self.embedder.dimension):
+                raise KnowledgeUnavailable(
+                    "The embedder answers with vectors of another shape than at the start.",
+                    "See which model it serves.",
+                )
             with self.ledger.write() as connection:
                 embeddings.add(
                     connection, principal, fingerprint, {key: v for (key, _), v in zip(some, made, strict=True)}
@@ -76,15 +87,19 @@ class Indexes:
             if len(todo) > _EMBEDDED_AT_ONCE:
                 _log.info("%d of %d texts embedded", *self.progress)
 
-    def embed_all(self, principal: Principal) -> None:
-        """Gives every visible chunk a vector of this embedder: there is something to do after another one served."""
-        with self.ledger.read() as connection:
-            seqs = chunks.without_vector(connection, principal, self.embedder.fingerprint)
-        if seqs:
-            _log.info("%d chunks have no vector of this embedder yet", len(seqs))
-            self.embed(principal, seqs)
-            self.place(principal, seqs)
-            self._catalogs.forget(principal)
+    def embed_all(self, principal: Principal, *, past: bool = False) -> None:
+        """Gives every visible chunk a vector of this embedder, then with `past` every chunk that ever was.
+
+        There is something to do only where another embedder served, or serves.
+        """
+        for also_past in (False, True)[: 1 + past]:
+            with self.ledger.read() as connection:
+                seqs = chunks.without_vector(connection, principal, self.embedder.fingerprint, past=also_past)
+            if seqs:
+                _log.info("%d chunks have no vector of %s yet", len(seqs), self.embedder.fingerprint.split("/")[0])
+                self.embed(principal, seqs)
+                self.place(principal, seqs)
+                self.catalogs.forget(principal)
 
     def place(self, principal: Principal, seqs: Sequence[int]) -> None:
         """Adds the vectors of these chunks to Chroma and notes those that it finds. Without Chroma, does nothing."""
@@ -125,7 +140,7 @@ class Indexes:
             with self.ledger.write() as connection:
                 fence(connection)
                 embeddings.move(connection, principal, fingerprint, old, fresh, until)
-            self._catalogs.mark_only(principal, found)
+            self.catalogs.mark_only(principal, found)
             self._left_behind.append((time.monotonic() + _STILL_ASKED, old))
         return len(found)
 
@@ -273,7 +288,7 @@ class Indexes:
     def _note(self, principal: Principal, keys: Sequence[str], collection: str | None) -> None:
         with self.ledger.write() as connection:
             embeddings.place(connection, principal, self.embedder.fingerprint, keys, collection)
-        self._catalogs.mark(principal, keys, collection is not None)
+        self.catalogs.mark(principal, keys, collection is not None)
 
     def _note_lost(self, principal: Principal, collection: str) -> bool:
         """Notes what Chroma has lost. Returns whether it lost anything: where not, it holds all and doesn't find it."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from common.errors import NotFound
+from common.errors import KnowledgeUnavailable, NotFound
 from common.principal import Principal
 from common.settings import Base, FolderSource, Settings, SqlSource
 from retrieval.catalogs import Catalogs
@@ -24,6 +24,7 @@ from retrieval.search import Search
 from retrieval.sources.sql import SqlWatch
 from retrieval.sources.watch import FolderWatch
 from retrieval.sources.watcher import Watcher
+from retrieval.switch import Serving
 from retrieval.vectors import Vectors
 
 _log = logging.getLogger(__name__)
@@ -42,17 +43,21 @@ class Knowledge:
         sources: Sequence[FolderSource | SqlSource] = (),
         reranker: Reranker | None = None,
         chosen: Sequence[Base] = (),
+        second: Embedder | None = None,
     ) -> None:
-        with ledger.write() as connection:
-            embeddings.register_embedder(connection, embedder.fingerprint, embedder.dimension)
-        self.ledger, self.embedder, self.vectors, self.reranker = ledger, embedder, vectors, reranker
+        self.ledger, self.vectors, self.reranker = ledger, vectors, reranker
         self.terms = Lexical(home / "terms")
-        self.catalogs = Catalogs(home / "matrix", embedder.fingerprint, embedder.dimension)
-        self.indexes = Indexes(ledger, embedder, vectors, self.terms, self.catalogs)
+        stopping = threading.Event()
+
+        def indexes(embedder: Embedder) -> Indexes:
+            catalogs = Catalogs(home / "matrix", embedder.fingerprint, embedder.dimension)
+            return Indexes(ledger, embedder, vectors, self.terms, catalogs, stopping)
+
+        self.serving = Serving(indexes(embedder), indexes(second) if second else None)
         choices = Choices(chosen)
-        self.publisher = Publisher(self.indexes, choices)
+        self.publisher = Publisher(self.serving, choices)
         self.recut = Recut(ledger, self.publisher, choices)
-        self.search = Search(self.indexes, self.catalogs, reranker=reranker, choices=choices)
+        self.search = Search(self.indexes, self.catalogs, reranker=reranker, choices=choices, serving=self.serving)
         self.sources: list[Watcher] = [
             FolderWatch(source, ledger, self.publisher)
             if isinstance(source, FolderSource)
@@ -73,12 +78,30 @@ class Knowledge:
         ledger.migrate()
         with ledger.read() as connection:
             known = embeddings.fingerprints(connection)
+            current = embeddings.current(connection)
         embedder = open_embedder(settings.embedder, known)
+        second: Embedder | None = None
+        if settings.embedder.next is not None:
+            try:
+                second = open_embedder(settings.embedder.next, known)
+            except KnowledgeUnavailable as error:
+                if current not in (None, embedder.fingerprint):
+                    raise  # it may be the one that serves
+                _log.warning("the second embedder is left alone until the next start: %s", error)
         reranker = open_reranker(settings.reranker)
         home = settings.home.absolute()
-        opened = cls(ledger, embedder, vectors, home, settings.sources, reranker, settings.bases)
-        opened.publisher.hold = settings.knowledge.hold_suspicious
+        opened = cls(ledger, embedder, vectors, home, settings.sources, reranker, settings.bases, second)
+        opened.publisher.press.hold = settings.knowledge.hold_suspicious
         return opened
+
+    @property
+    def indexes(self) -> Indexes:
+        """Those of the embedder that serves."""
+        return self.serving.now
+
+    @property
+    def catalogs(self) -> Catalogs:
+        return self.serving.now.catalogs
 
     def start(self) -> None:
         self.publisher.start()

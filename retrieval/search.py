@@ -14,15 +14,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from common.errors import InvalidRequest
-from common.evidence import Evidence, Findings
+from common.errors import Conflict, InvalidRequest
+from common.evidence import WEAK_BELOW, Evidence, Findings
 from common.language import language_of
 from common.principal import Principal
 from common.prompt import fence
 from retrieval.catalog import Catalog, Mask, check_filters
 from retrieval.catalogs import Catalogs
 from retrieval.choices import Choices
-from retrieval.fuse import BEST, WEAK_BELOW, confidence, fuse
+from retrieval.embed import Embedder
+from retrieval.fuse import BEST, confidence, fuse
 from retrieval.indexes import Indexes, embedded_text_of
 from retrieval.ledger import bases, chunks, embeddings, snapshots, tenants
 from retrieval.ledger.chunks import Chunk
@@ -30,6 +31,7 @@ from retrieval.lexical import EXACT_UP_TO as EXACT_UP_TO_TERMS
 from retrieval.lexical import IndexLost
 from retrieval.neighbours import EXACT_UP_TO, Neighbours, exact
 from retrieval.rerank import Reranker, rerank
+from retrieval.switch import Serving
 
 _log = logging.getLogger(__name__)
 MOST_RESULTS = 50
@@ -47,12 +49,13 @@ class Search:
         exact_up_to: int = EXACT_UP_TO,
         reranker: Reranker | None = None,
         choices: Choices | None = None,
+        serving: Serving | None = None,
     ) -> None:
-        self._indexes, self._catalogs, self._reranker = indexes, catalogs, reranker
-        self._ledger, self._embedder = indexes.ledger, indexes.embedder
+        self._serving, self._reranker = serving or Serving(indexes), reranker
+        self._ledger = indexes.ledger
         self._choices = choices or Choices()
         self._neighbours = Neighbours(indexes.vectors, exact_up_to)
-        self._questions: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
+        self._questions: OrderedDict[tuple[str, str], NDArray[np.float32]] = OrderedDict()
         self._lock = threading.Lock()
 
     def search(
@@ -65,21 +68,27 @@ class Search:
         top_k: int = 5,
         filters: Mapping[str, Any] | None = None,
         min_evidence: float | None = None,
+        other_embedder: bool = False,
     ) -> Findings:
         """The best `top_k` chunks for `question`, best first, all from the snapshot that `as_of` names.
+
+        With `other_embedder` by the index that does not serve, to compare it with the one that does.
 
         Raises NotFound for an unknown knowledge base or snapshot, Gone for a dropped one, InvalidRequest.
         """
         _check(question, top_k)
         checked = check_filters(filters)
-        asked = self._embed(question)
+        indexes = self._chosen(other_embedder)
+        asked = self._embed(indexes.embedder, question)
         with self._ledger.read() as connection:
+            if not other_embedder and (current := self._serving.current(connection)) is not indexes:
+                indexes, asked = current, self._embed(current.embedder, question)
             for name in knowledge:
                 bases.get(connection, principal, name)
             pin = snapshots.pin(connection, principal, as_of)
             tenant = tenants.get(connection, principal)
-            catalog = self._catalogs.caught_up(connection, principal)
-            collection = embeddings.collection_of(connection, principal, self._embedder.fingerprint)
+            catalog = indexes.catalogs.caught_up(connection, principal)
+            collection = embeddings.collection_of(connection, principal, indexes.embedder.fingerprint)
         allowed = catalog.allowed(principal, knowledge, pin.number, pin.clock, checked)
         rows = np.flatnonzero(allowed)
         if not len(rows):
@@ -98,15 +107,22 @@ class Search:
         weak = best < (WEAK_BELOW if min_evidence is None else min_evidence)
         return Findings(pin.number, weak, tuple(evidence), reranked)
 
-    def _embed(self, question: str) -> NDArray[np.float32]:
+    def _chosen(self, other: bool) -> Indexes:
+        chosen = self._serving.other if other else self._serving.now
+        if chosen is None:
+            raise Conflict("There is no second embedder.", "Set [embedder.next], and start the service again.")
+        return chosen
+
+    def _embed(self, embedder: Embedder, question: str) -> NDArray[np.float32]:
         """The question's vector; the last ones are remembered."""
+        key = embedder.fingerprint, question
         with self._lock:
-            if (known := self._questions.get(question)) is not None:
-                self._questions.move_to_end(question)
+            if (known := self._questions.get(key)) is not None:
+                self._questions.move_to_end(key)
                 return known
-        vector = self._embedder.questions([question])[0]
+        vector = embedder.questions([question])[0]
         with self._lock:
-            self._questions[question] = vector
+            self._questions[key] = vector
             while len(self._questions) > _REMEMBERED:
                 self._questions.popitem(last=False)
         return vector
@@ -120,10 +136,10 @@ class Search:
         limit = 2 * BEST
         while True:
             try:
-                found = self._indexes.terms.search(principal.tenant, knowledge, question, limit, only)
+                found = self._serving.now.terms.search(principal.tenant, knowledge, question, limit, only)
             except IndexLost:
                 _log.warning("the lexical index was lost; questions are answered by vectors until it is built again")
-                self._indexes.terms_lost.set()
+                self._serving.now.terms_lost.set()
                 return {}
             by_row = {
                 row: score
@@ -151,7 +167,7 @@ class Search:
     ) -> list[Evidence]:
         rows = np.array([row for row, _ in found], dtype=np.int64)
         cosines = exact(catalog, asked, rows, len(rows))
-        covered = self._indexes.terms.coverage(question, [embedded_text_of(chunk) for _, chunk in found])
+        covered = self._serving.now.terms.coverage(question, [embedded_text_of(chunk) for _, chunk in found])
         asked_in = language_of(question)
         return [
             Evidence(

@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from common.errors import Draining
+from common.errors import Draining, GroundtoneError
 from common.principal import Principal
-from retrieval.indexes import Indexes
+from retrieval.switch import Serving
 
 _log = logging.getLogger(__name__)
 _TRIED_AGAIN = 60.0  # seconds after a compaction that failed
@@ -21,28 +21,33 @@ class Upkeep:
 
     def __init__(
         self,
-        indexes: Indexes,
+        serving: Serving,
         fence: Callable[[Connection], None],
         in_turn: Callable[[Callable[[], Any]], Future[Any]],
     ) -> None:
-        self._indexes, self._fence, self._in_turn = indexes, fence, in_turn
+        self._serving, self._fence, self._in_turn = serving, fence, in_turn
         self._builder = ThreadPoolExecutor(1, "builder")
         self._compacting: Future[None] | None = None
         self._not_before = 0.0
+        self._embedder = ThreadPoolExecutor(1, "second")
+        self._embedding: Future[None] | None = None
 
     def close(self) -> None:
         self._builder.shutdown()
+        self._embedder.shutdown()
 
     def round(self, principals: Sequence[Principal]) -> None:
         """Makes whole what was lost, and has collections built anew that are mostly dead."""
-        if self._indexes.terms_lost.is_set():
-            self._indexes.repair_terms()
+        if self._serving.now.terms_lost.is_set():
+            self._serving.now.repair_terms()
         for principal in principals:
-            self._indexes.repair_vectors(principal)
+            self._serving.now.repair_vectors(principal)
             idle = self._compacting is None or self._compacting.done()
-            if idle and time.monotonic() > self._not_before and self._indexes.crowded(principal):
+            if idle and time.monotonic() > self._not_before and self._serving.now.crowded(principal):
                 self._compacting = self._builder.submit(self._compact, principal)
-        self._indexes.drop_left_behind()
+        self._serving.now.drop_left_behind()
+        if self._embedding is None or self._embedding.done():
+            self._embedding = self._embedder.submit(self._embed, list(principals))
 
     def rebuild(self, principal: Principal) -> Future[dict[str, int]]:
         """Builds both indexes anew from the ledger, beside those that serve; embeds nothing.
@@ -51,16 +56,26 @@ class Upkeep:
         """
 
         def run() -> dict[str, int]:
-            vectors = self._indexes.rebuild_vectors(principal, self._fence)
-            fresh = self._indexes.rebuild_terms()
-            return {"vectors": vectors, "terms": self._in_turn(lambda: self._indexes.take_terms(fresh)).result()}
+            vectors = self._serving.now.rebuild_vectors(principal, self._fence)
+            fresh = self._serving.now.rebuild_terms()
+            return {"vectors": vectors, "terms": self._in_turn(lambda: self._serving.now.take_terms(fresh)).result()}
 
         return self._builder.submit(run)
+
+    def _embed(self, principals: Sequence[Principal]) -> None:
+        try:
+            for principal in principals:
+                self._serving.make_whole(principal)
+        except Draining:
+            return
+        except Exception as error:
+            expected = isinstance(error, GroundtoneError)
+            _log.warning("the other embedder's index is not whole: %s", error, exc_info=not expected)
 
     def _compact(self, principal: Principal) -> None:
         began = time.monotonic()
         try:
-            count = self._indexes.rebuild_vectors(principal, self._fence)
+            count = self._serving.now.rebuild_vectors(principal, self._fence)
         except Draining:
             return
         except Exception:

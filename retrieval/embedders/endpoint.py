@@ -31,7 +31,7 @@ _OK, _TOO_MANY = 200, 429
 class Endpoint:
     """Questions have a connection pool and a deadline of their own. Embedding has no effects, so it is tried again."""
 
-    def __init__(self, chosen: settings.Embedder, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(self, chosen: settings.Embedding, transport: httpx.BaseTransport | None = None) -> None:
         if not chosen.url or not chosen.model:
             raise InvalidRequest("The embedder of kind openai lacks its url or model.", "Set both in [embedder].")
         key = chosen.api_key_file.read_text().strip() if chosen.api_key_file else None

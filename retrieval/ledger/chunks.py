@@ -71,8 +71,8 @@ def cited(connection: Connection, principal: Principal, id: str) -> Chunk:
     return load(connection, principal, [row.seq])[row.seq]
 
 
-def without_vector(connection: Connection, principal: Principal, fingerprint: str) -> list[int]:
-    """The chunks that are visible now and have no vector of this embedder."""
+def without_vector(connection: Connection, principal: Principal, fingerprint: str, *, past: bool = False) -> list[int]:
+    """The chunks that are visible now, or with `past` ever were, and have no vector of this embedder."""
     vector_of = and_(
         embeddings.c.tenant == chunks.c.tenant,
         embeddings.c.digest == chunks.c.embedded,
@@ -82,9 +82,10 @@ def without_vector(connection: Connection, principal: Principal, fingerprint: st
         select(chunks.c.seq)
         .join(visibility, visibility.c.chunk == chunks.c.seq)
         .outerjoin(embeddings, vector_of)
-        .where(chunks.c.tenant == principal.tenant, visibility.c.last.is_(None), embeddings.c.seq.is_(None))
+        .where(chunks.c.tenant == principal.tenant, embeddings.c.seq.is_(None))
+        .where(visibility.c.last.is_(None) | past)
     )
-    return list(connection.execute(query.order_by(chunks.c.seq)).scalars())
+    return list(connection.execute(query.distinct().order_by(chunks.c.seq)).scalars())
 
 
 def names(connection: Connection, principal: Principal, seqs: Sequence[int]) -> dict[str, int]:

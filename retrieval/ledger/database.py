@@ -1,7 +1,9 @@
 """The ledger's database: connections, transactions, migrations. SQLite by default, PostgreSQL for several hosts."""
 
+import threading
+from collections import deque
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,6 +31,7 @@ class Ledger:
         self.engine: Engine = create_engine(
             parsed, pool_size=8, max_overflow=24, hide_parameters=True, pool_pre_ping=not self.sqlite
         )
+        self._turns = Turns()
         if self.sqlite:
             event.listen(self.engine, "connect", _configure_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
@@ -42,8 +45,13 @@ class Ledger:
 
     @contextmanager
     def write(self) -> Generator[Connection]:
-        """A transaction that is durable once it is left without an error, and leaves nothing otherwise."""
-        with self.engine.connect().execution_options(**{_WRITES: True}) as connection, connection.begin():
+        """A transaction that is durable once it is left without an error, and leaves nothing otherwise.
+
+        SQLite has one at a time and lets whoever comes first have it again: here writers of a process take turns, so
+        that one with much to write in many transactions keeps nobody waiting for longer than one of them.
+        """
+        turn = self._turns.mine() if self.sqlite else nullcontext()
+        with turn, self.engine.connect().execution_options(**{_WRITES: True}) as connection, connection.begin():
             yield connection
 
     def migrate(self) -> None:
@@ -61,6 +69,28 @@ class Ledger:
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+class Turns:
+    """A lock that is had in the order of asking."""
+
+    def __init__(self) -> None:
+        self._queue: deque[object] = deque()
+        self._moved = threading.Condition()
+
+    @contextmanager
+    def mine(self) -> Generator[None]:
+        ticket = object()
+        with self._moved:
+            self._queue.append(ticket)
+        try:
+            with self._moved:
+                self._moved.wait_for(lambda: self._queue[0] is ticket)
+            yield
+        finally:
+            with self._moved:
+                self._queue.remove(ticket)
+                self._moved.notify_all()
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:

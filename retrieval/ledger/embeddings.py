@@ -19,19 +19,15 @@ NOWHERE = ""
 def missing(connection: Connection, principal: Principal, fingerprint: str, seqs: Sequence[int]) -> dict[str, int]:
     """Of these chunks, the digests of texts without a vector, each with one chunk that has the text."""
     wanted: dict[str, int] = {}
+    vector = exists().where(
+        embeddings.c.tenant == chunks.c.tenant,
+        embeddings.c.fingerprint == fingerprint,
+        embeddings.c.digest == chunks.c.embedded,
+    )
     for some in batches(seqs):
-        query = select(chunks.c.embedded, chunks.c.seq).where(
-            chunks.c.tenant == principal.tenant, chunks.c.seq.in_(some)
-        )
+        mine = (chunks.c.tenant == principal.tenant) & chunks.c.seq.in_(some)
+        query = select(chunks.c.embedded, chunks.c.seq).where(mine, ~vector)
         wanted |= {row.embedded: row.seq for row in connection.execute(query)}
-    for some in batches(list(wanted)):
-        query = select(embeddings.c.digest).where(
-            embeddings.c.tenant == principal.tenant,
-            embeddings.c.fingerprint == fingerprint,
-            embeddings.c.digest.in_(some),
-        )
-        for digest in connection.execute(query).scalars():
-            del wanted[digest]
     return wanted
 
 
@@ -178,6 +174,11 @@ def register_embedder(connection: Connection, fingerprint: str, dimension: int) 
     row = {"fingerprint": fingerprint, "dimension": dimension, "current": True, "created": time.time()}
     insert_missing(connection, embedders, [row])
     connection.execute(update(embedders).where(embedders.c.fingerprint == fingerprint).values(current=True))
+
+
+def current(connection: Connection) -> str | None:
+    """The fingerprint of the embedder that serves, None before the first."""
+    return connection.execute(select(embedders.c.fingerprint).where(embedders.c.current)).scalar()
 
 
 def fingerprints(connection: Connection) -> list[str]:

@@ -5,9 +5,10 @@ A snapshot's digest covers what it changed and the digest before it, so that eac
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import Connection, and_, func, insert, select, update
+from sqlalchemy import Connection, FromClause, exists, func, insert, literal, select, update
 
 from common.canonical import digest_of
 from common.errors import Conflict
@@ -15,112 +16,123 @@ from common.principal import Principal
 from retrieval.ledger import snapshots, staging, tenants
 from retrieval.ledger.bases import Base
 from retrieval.ledger.database import batches
-from retrieval.ledger.schema import chunks, documents, editions, staged, visibility
+from retrieval.ledger.embeddings import NOWHERE
+from retrieval.ledger.schema import chunks, documents, editions, embeddings, staged, visibility
 from retrieval.ledger.schema import tenants as tenants_table
 
 
 def publish(connection: Connection, principal: Principal, ids: Sequence[int], message: str) -> int | None:
     """Publishes staged changes as one snapshot and returns its number, or None where nothing was left to publish."""
-    mine = (staged.c.tenant == principal.tenant) & staged.c.id.in_(ids)
-    rows = connection.execute(select(staged).where(mine).order_by(staged.c.id)).all()
+    rows = [row for some in batches(ids) for row in connection.execute(_staged(principal, some))]
     if not rows:
         return None
     number = tenants.get(connection, principal).head + 1
-    shown: set[int] = set()
-    hidden: set[int] = set()
-    for row in rows:
-        chunk_of = and_(chunks.c.tenant == principal.tenant, chunks.c.document == row.document)
+    visible = set[int]()
+    for some in batches([row.document for row in rows]):
         query = select(visibility.c.chunk).join(chunks, chunks.c.seq == visibility.c.chunk)
-        visible = set(connection.execute(query.where(chunk_of, visibility.c.last.is_(None))).scalars())
-        hidden |= visible - set(row.chunks)
-        shown |= set(row.chunks) - visible
-        staging.relabel(connection, principal, row.document, row.labels, row.source)
-    current = {row.document: row.revision for row in rows}
-    staging.discard(connection, principal, [row.id for row in rows])
-    return _move(connection, principal, number, shown, hidden, current, message)
-
-
-def restore(connection: Connection, principal: Principal, number: int, bases: Sequence[Base], message: str) -> int:
-    """Makes the state of snapshot `number` the newest one again, in these knowledge bases; costs what differs."""
-    shown, hidden = _differing_chunks(connection, principal, number, bases)
-    current = _differing_documents(connection, principal, number, bases)
-    head = tenants.get(connection, principal).head
-    if not (shown or hidden or current):
-        return head
-    return _move(connection, principal, head + 1, shown, hidden, current, message)
-
-
-def chunks_to_show(connection: Connection, principal: Principal, number: int, bases: Sequence[Base]) -> list[int]:
-    """The chunks that `restore` would show."""
-    return sorted(_differing_chunks(connection, principal, number, bases)[0])
-
-
-def _differing_chunks(
-    connection: Connection, principal: Principal, number: int, bases: Sequence[Base]
-) -> tuple[set[int], set[int]]:
-    """The chunks visible in `number` and not now, and the other way round: only intervals begun or ended since."""
-    query = (
-        select(visibility.c.chunk)
-        .join(chunks, chunks.c.seq == visibility.c.chunk)
-        .join(documents, documents.c.id == chunks.c.document)
-        .where(visibility.c.tenant == principal.tenant, documents.c.knowledge.in_([base.id for base in bases]))
-    )
-    since = set(connection.execute(query.where(visibility.c.first > number, visibility.c.last.is_(None))).scalars())
-    ended = (visibility.c.last >= number) & (visibility.c.first <= number)
-    then = set(connection.execute(query.where(ended)).scalars())
-    return then - since, since - then
-
-
-def _differing_documents(
-    connection: Connection, principal: Principal, number: int, bases: Sequence[Base]
-) -> dict[int, int | None]:
-    query = (
-        select(editions.c.document, editions.c.revision)
-        .join(documents, documents.c.id == editions.c.document)
-        .where(editions.c.tenant == principal.tenant, documents.c.knowledge.in_([base.id for base in bases]))
-    )
-    since = connection.execute(query.where(editions.c.first > number, editions.c.last.is_(None))).all()
-    then = connection.execute(query.where(editions.c.first <= number, editions.c.last >= number)).all()
-    now: dict[int, int | None] = {row.document: row.revision for row in since}
-    wanted: dict[int, int | None] = {row.document: row.revision for row in then}
-    return {d: r for d, r in (dict.fromkeys(now) | wanted).items() if r is None or now.get(d) != r}
-
-
-def _move(
-    connection: Connection,
-    principal: Principal,
-    number: int,
-    shown: Iterable[int],
-    hidden: Iterable[int],
-    current: dict[int, int | None],
-    message: str,
-) -> int:
-    """Writes snapshot `number` and moves the head to it."""
-    shown, hidden = sorted(shown), sorted(hidden)
-    ending = {"last": number - 1}
-    for some in batches(hidden):
-        open_ = (visibility.c.tenant == principal.tenant) & visibility.c.chunk.in_(some) & visibility.c.last.is_(None)
-        connection.execute(update(visibility).where(open_).values(ending))
-    if shown:
-        rows = [{"tenant": principal.tenant, "chunk": seq, "first": number} for seq in shown]
-        connection.execute(insert(visibility), rows)
-    for some in batches(sorted(current)):
-        open_ = (editions.c.tenant == principal.tenant) & editions.c.document.in_(some) & editions.c.last.is_(None)
-        connection.execute(update(editions).where(open_).values(ending))
-    present = [
-        {"tenant": principal.tenant, "document": document, "revision": revision, "first": number}
-        for document, revision in sorted(current.items())
-        if revision is not None
-    ]
+        of = (chunks.c.tenant == principal.tenant) & chunks.c.document.in_(some)
+        visible |= set(connection.execute(query.where(of, visibility.c.last.is_(None))).scalars())
+    for row in rows:
+        if (row.wanted is not None and row.wanted != row.labels) or row.source != row.came_from:
+            staging.relabel(connection, principal, row.document, row.wanted, row.source)
+    wanted = {seq for row in rows for seq in row.chunks}
+    staging.discard(connection, principal, ids)
+    for table, key, going in (
+        (visibility, visibility.c.chunk, visible - wanted),
+        (editions, editions.c.document, {row.document for row in rows}),
+    ):
+        for some in batches(sorted(going)):
+            open_ = (table.c.tenant == principal.tenant) & key.in_(some) & table.c.last.is_(None)
+            connection.execute(update(table).where(open_).values(last=number - 1))
+    begun = {"tenant": principal.tenant, "first": number}
+    if fresh := sorted(wanted - visible):
+        connection.execute(insert(visibility), [begun | {"chunk": seq} for seq in fresh])
+    present = sorted((row.document, row.revision) for row in rows if row.revision is not None)
     if present:
-        connection.execute(insert(editions), present)
+        connection.execute(insert(editions), [begun | {"document": d, "revision": r} for d, r in present])
+    return _move(connection, principal, number, message)
+
+
+def _staged(principal: Principal, ids: Sequence[int]) -> Any:
+    """Staged changes, each with the labels and the source that its document has now."""
+    columns = (staged.c.document, staged.c.revision, staged.c.chunks, staged.c.labels.label("wanted"), staged.c.source)
+    query = select(*columns, documents.c.labels, documents.c.source.label("came_from"))
+    query = query.join(documents, documents.c.id == staged.c.document)
+    return query.where(staged.c.tenant == principal.tenant, staged.c.id.in_(ids)).order_by(staged.c.id)
+
+
+def restore(
+    connection: Connection, principal: Principal, number: int, bases: Sequence[Base], fingerprint: str, message: str
+) -> int:
+    """Makes the state of snapshot `number` the newest one again, in these knowledge bases; costs what differs."""
+    head = tenants.get(connection, principal).head
+    moved = 0
+    for table, same in ((visibility, ("chunk",)), (editions, ("document", "revision"))):
+        then, now = table.alias("then"), table.alias("now")
+        kept = exists().where(*(then.c[name] == table.c[name] for name in same), _held(then, number))
+        since = (table.c.last.is_(None)) & (table.c.first > number)
+        ended = update(table).where(table.c.tenant == principal.tenant, since, _within(table, bases), ~kept)
+        moved += connection.execute(ended.values(last=head)).rowcount
+        key = same[0]
+        there = exists().where(now.c[key] == table.c[key], now.c.last.is_(None))
+        again = select(table.c.tenant, *(table.c[name] for name in same), literal(head + 1))
+        again = again.where(table.c.tenant == principal.tenant, _held(table, number), _within(table, bases), ~there)
+        begun = insert(table).from_select(["tenant", *same, "first"], again)
+        moved += connection.execute(begun, execution_options={"preserve_rowcount": True}).rowcount
+    if not moved:
+        return head
+    shown = select(chunks.c.embedded).join(visibility, visibility.c.chunk == chunks.c.seq)
+    shown = shown.where(visibility.c.tenant == principal.tenant, visibility.c.first == head + 1)
+    left = (embeddings.c.tenant == principal.tenant) & (embeddings.c.fingerprint == fingerprint)
+    left &= embeddings.c.digest.in_(shown) & (embeddings.c.collection == NOWHERE)
+    connection.execute(update(embeddings).where(left).values(collection=None))  # worth adding to Chroma again
+    return _move(connection, principal, head + 1, message)
+
+
+def without_vector(
+    connection: Connection, principal: Principal, number: int, bases: Sequence[Base], fingerprint: str
+) -> list[int]:
+    """The chunks that `restore` may show and that have no vector of this embedder: none, unless it is a new one."""
+    vector = exists().where(
+        embeddings.c.tenant == chunks.c.tenant,
+        embeddings.c.fingerprint == fingerprint,
+        embeddings.c.digest == chunks.c.embedded,
+    )
+    query = select(chunks.c.seq).join(visibility, visibility.c.chunk == chunks.c.seq)
+    query = query.where(visibility.c.tenant == principal.tenant, _held(visibility, number))
+    return list(connection.execute(query.where(_within(visibility, bases), ~vector)).scalars())
+
+
+def _held(table: FromClause, number: int) -> Any:
+    """Whether a closed interval holds `number`. `first` is no column to an index: nearly all are older than that."""
+    return (table.c.last >= number) & (table.c.first + 0 <= number)
+
+
+def _within(table: FromClause, bases: Sequence[Base]) -> Any:
+    """Whether an interval belongs to these knowledge bases; looked up for each one that differs, not the other way."""
+    of = exists().where(documents.c.knowledge.in_([base.id for base in bases]))
+    if table is editions:
+        return of.where(documents.c.id == table.c.document)
+    return of.where(chunks.c.seq == table.c.chunk, documents.c.id == chunks.c.document)
+
+
+def _move(connection: Connection, principal: Principal, number: int, message: str) -> int:
+    """Seals snapshot `number`, whose intervals are written, and moves the head to it."""
+    began = {
+        table: (table.c.tenant == principal.tenant) & (table.c.first == number) for table in (visibility, editions)
+    }
+    ended = {table: (table.c.tenant == principal.tenant) & (table.c.last == number - 1) for table in began}
+    ids = select(chunks.c.id).join(visibility, visibility.c.chunk == chunks.c.seq)
+    current = dict.fromkeys(connection.execute(select(editions.c.document).where(ended[editions])).scalars(), 0)
+    here = select(editions.c.document, editions.c.revision).where(began[editions])
+    current |= {row.document: row.revision for row in connection.execute(here)}
     content = {
         "tenant": principal.tenant,
         "number": number,
         "before": snapshots.digest_at(connection, principal, number - 1),
-        "shown": _ids(connection, principal, shown),
-        "hidden": _ids(connection, principal, hidden),
-        "editions": sorted([document, revision or 0] for document, revision in current.items()),
+        "shown": sorted(connection.execute(ids.where(began[visibility])).scalars()),
+        "hidden": sorted(connection.execute(ids.where(ended[visibility])).scalars()),
+        "editions": sorted([document, revision] for document, revision in current.items()),
     }
     snapshots.add(connection, principal, number, message, time.time(), digest_of(content))
     ours = (tenants_table.c.name == principal.tenant) & (tenants_table.c.head == number - 1)
@@ -128,15 +140,6 @@ def _move(
     if moved.rowcount != 1:
         raise Conflict("Another writer published in the meantime.", "Send the change again.")
     return number
-
-
-def _ids(connection: Connection, principal: Principal, seqs: Sequence[int]) -> list[str]:
-    """The ids of chunks in order. An id is a digest of all that the chunk says and applies to."""
-    ids: list[str] = []
-    for some in batches(seqs):
-        mine = (chunks.c.tenant == principal.tenant) & chunks.c.seq.in_(some)
-        ids += connection.execute(select(chunks.c.id).where(mine)).scalars()
-    return sorted(ids)
 
 
 def count_visible(connection: Connection, principal: Principal) -> int:

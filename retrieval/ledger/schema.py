@@ -140,7 +140,7 @@ editions = Table(
     Column("first", BigInteger, nullable=False),
     Column("last", BigInteger),
     Index(None, "tenant", "first"),
-    Index(None, "tenant", "last"),
+    Index(None, "tenant", "last", "first"),  # an open interval begun since, and a closed one: by what differs
     Index(
         "uq_editions_open",
         "document",
@@ -187,7 +187,7 @@ visibility = Table(
     Column("last", BigInteger),
     Index(None, "chunk"),
     Index(None, "tenant", "first"),
-    Index(None, "tenant", "last"),
+    Index(None, "tenant", "last", "first"),
     Index(
         "uq_visibility_open",
         "chunk",
@@ -304,6 +304,30 @@ source_files = Table(
     Column("modified", BigInteger, nullable=False),  # nanoseconds
     Column("digest", Text),  # of the bytes last published; NULL where none were
     Column("error", Text),
+)
+
+dropped = Table(
+    "dropped",
+    metadata,
+    Column("chunk", Text, primary_key=True),  # the id of a chunk that retention dropped: what a citation still names
+    _tenant(),
+    Column("document", BigInteger, ForeignKey("documents.id"), nullable=False),
+)
+
+holds = Table(
+    "holds",
+    metadata,
+    Column("id", Id, primary_key=True),
+    _tenant(),
+    Column("knowledge", BigInteger, ForeignKey("knowledge_bases.id"), nullable=False),
+    Column("document", BigInteger, ForeignKey("documents.id")),  # NULL: every document of the knowledge base
+    Column("reason", Text, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("created", Double, nullable=False),
+    Column("ended", Double),  # NULL: it holds
+    Column("ended_by", Text),
+    Column("ended_reason", Text),
+    sqlite_autoincrement=True,
 )
 
 leases = Table(

@@ -71,6 +71,22 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class Prepared:
+    """A change whose revision and chunks are in the ledger, where nobody can see them.
+
+    `revision` is None for a removal. Where the document is `as_wanted` already there is nothing to stage.
+    """
+
+    change: Change
+    document: int
+    revision: int | None
+    number: int
+    chunks: list[int]
+    created: bool
+    as_wanted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Staged:
     """What a change came to. `id` is None where nothing was left to publish: the document is as wanted already."""
 
@@ -80,8 +96,8 @@ class Staged:
     id: int | None
 
 
-def stage(connection: Connection, principal: Principal, change: Change, *, automatic: bool) -> Staged:
-    """Stages a change. `automatic` ones are published by the writer, after a restart too; others wait to be asked for.
+def prepare(connection: Connection, principal: Principal, change: Change) -> Prepared | Staged:
+    """Writes down what a change shall show; or tells what came of it where it yields to another that waits.
 
     Labels wait with their content, so that new labels never open old content; labels alone change at once.
     Raises NotFound for an unknown knowledge base or document, Conflict where `if_match` is not the current revision.
@@ -89,6 +105,48 @@ def stage(connection: Connection, principal: Principal, change: Change, *, autom
     base = bases.get(connection, principal, change.knowledge)
     found = documents.find(connection, principal, base, change.document)
     current = found.revision if found else None
+    check_match(change, current)
+    if change.content is None and current is None:
+        raise documents.not_found(change.document)
+    if found and change.yields and _waits(connection, principal, found.id):
+        return Staged(change.document, current or 0, False, None)
+    if found and current and change.content and found.same(change.content.identity, change.content.strategy):
+        relabel(connection, principal, found.id, change.labels, change.source)
+        return Prepared(change, found.id, None, current, [], False, as_wanted=True)
+    document = found.id if found else _new_document(connection, principal, base, change)
+    revision, number, seqs = None, current or 0, list[int]()
+    if change.content is not None:
+        revision, number = _new_revision(connection, principal, document, change.content)
+        seqs = _chunks(connection, principal, document, revision, change.content)
+    return Prepared(change, document, revision, number, seqs, current is None)
+
+
+def stage(
+    connection: Connection, principal: Principal, prepared: Sequence[Prepared], *, automatic: bool
+) -> list[Staged]:
+    """Stages what was prepared, in place of what waits for the same documents.
+
+    `automatic` ones are published by the writer, after a restart too; others wait to be asked for.
+    """
+    last = {one.document: one for one in prepared}  # of two changes of one document the later counts
+    for some in batches(list(last)):
+        connection.execute(delete(staged).where(staged.c.tenant == principal.tenant, staged.c.document.in_(some)))
+    shared = {"tenant": principal.tenant, "automatic": automatic, "author": principal.key, "created": time.time()}
+    rows = [
+        {"document": one.document, "revision": one.revision, "chunks": one.chunks}
+        | {"labels": one.change.labels, "source": one.change.source, **shared}
+        for one in last.values()
+        if not one.as_wanted
+    ]
+    ids: dict[int, int] = {}
+    if rows:
+        returned = insert(staged).returning(staged.c.document, staged.c.id)
+        ids = {row.document: row.id for row in connection.execute(returned, rows)}
+    return [Staged(one.change.document, one.number, one.created, ids.get(one.document)) for one in prepared]
+
+
+def check_match(change: Change, current: int | None) -> None:
+    """Raises Conflict where the change was made for another revision than the current one."""
     if change.if_match is not None and change.if_match != (current or 0):
         raise Conflict(
             f"The document is at revision {current or 'none'}, not {change.if_match}.",
@@ -96,33 +154,6 @@ def stage(connection: Connection, principal: Principal, change: Change, *, autom
             code=ErrorCode.REVISION_MISMATCH,
             param="If-Match",
         )
-    if change.content is None and current is None:
-        raise documents.not_found(change.document)
-    if found and change.yields and _waits(connection, principal, found.id):
-        return Staged(change.document, current or 0, False, None)
-    if found:
-        connection.execute(delete(staged).where(staged.c.tenant == principal.tenant, staged.c.document == found.id))
-    if found and current and change.content and found.same(change.content.identity, change.content.strategy):
-        relabel(connection, principal, found.id, change.labels, change.source)
-        return Staged(change.document, current, False, None)
-    document = found.id if found else _new_document(connection, principal, base, change)
-    revision, number, seqs = None, current or 0, list[int]()
-    if change.content is not None:
-        revision, number = _new_revision(connection, principal, document, change.content)
-        seqs = _chunks(connection, principal, document, revision, change.content)
-    row = {
-        "tenant": principal.tenant,
-        "document": document,
-        "revision": revision,
-        "chunks": seqs,
-        "labels": change.labels,
-        "source": change.source,
-        "automatic": automatic,
-        "author": principal.key,
-        "created": time.time(),
-    }
-    id_ = connection.execute(insert(staged).values(row).returning(staged.c.id)).scalar_one()
-    return Staged(change.document, number, current is None, id_)
 
 
 def _waits(connection: Connection, principal: Principal, document: int) -> bool:
@@ -141,13 +172,15 @@ def waiting(connection: Connection, principal: Principal, base: bases.Base | Non
 
 def chunks_of(connection: Connection, principal: Principal, ids: Sequence[int]) -> list[int]:
     """The chunks that publishing these staged changes would show."""
-    mine = (staged.c.tenant == principal.tenant) & staged.c.id.in_(ids)
-    return [seq for row in connection.execute(select(staged.c.chunks).where(mine)).scalars() for seq in row]
+    query = select(staged.c.chunks).where(staged.c.tenant == principal.tenant)
+    found = (row for some in batches(ids) for row in connection.execute(query.where(staged.c.id.in_(some))).scalars())
+    return [seq for row in found for seq in row]
 
 
 def discard(connection: Connection, principal: Principal, ids: Sequence[int]) -> None:
     """Forgets staged changes. What they would have shown was never visible and never will be."""
-    connection.execute(delete(staged).where(staged.c.tenant == principal.tenant, staged.c.id.in_(ids)))
+    for some in batches(ids):
+        connection.execute(delete(staged).where(staged.c.tenant == principal.tenant, staged.c.id.in_(some)))
 
 
 def relabel(

@@ -29,6 +29,7 @@ def _after(work: Callable[..., Any]) -> Callable[..., Any]:
 
 STEPS: dict[str, tuple[Any, str, Callable[..., Any]]] = {
     "before staging": (staging, "stage", _die),
+    "prepared, not staged": (staging, "prepare", _after(staging.prepare)),
     "staged, nothing embedded": (Indexes, "embed", _die),
     "embedded, no vector added": (Indexes, "place", _die),
     "vectors added": (Indexes, "place", _after(Indexes.place)),

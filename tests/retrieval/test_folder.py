@@ -166,14 +166,14 @@ def test_a_document_that_the_ledger_refuses_is_reported_by_its_name(
     watched: House, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is no failure of the source, even when it comes alone."""
-    stage = staging.stage
+    prepare = staging.prepare
 
-    def refuse(connection: Any, principal: Any, change: Any, **more: Any) -> Any:
+    def refuse(connection: Any, principal: Any, change: Any) -> Any:
         if change.document == "bad.md":
             raise InvalidRequest("It is refused.", "As ordered.")
-        return stage(connection, principal, change, **more)
+        return prepare(connection, principal, change)
 
-    monkeypatch.setattr(staging, "stage", refuse)
+    monkeypatch.setattr(staging, "prepare", refuse)
     (folder / "bad.md").write_text("The plum costs 1 yen.")
     until(lambda: _failed(watched) == {"bad.md"}, 10)
     until(lambda: _feed(watched).status == "watching", 10)

@@ -96,7 +96,7 @@ def test_by_default_a_suspicious_document_is_published(house: House) -> None:
 def test_a_held_document_leaves_the_old_one_and_waits_for_review(house: House) -> None:
     """From the configured score on it is refused with its reasons; staged by hand it can be published."""
     house.base()
-    house.knowledge.publisher.hold = 0.7
+    house.knowledge.publisher.press.hold = 0.7
     house.put("a.md", "The fee is 4 yen.")
     with pytest.raises(InvalidRequest, match=r"suspicion is 0\.72 \(override, conceal\)") as refused:
         house.put("a.md", POISON)
@@ -109,6 +109,6 @@ def test_a_held_document_leaves_the_old_one_and_waits_for_review(house: House) -
 
 def test_below_the_configured_score_nothing_is_held(house: House) -> None:
     house.base()
-    house.knowledge.publisher.hold = 0.9
+    house.knowledge.publisher.press.hold = 0.9
     house.put("a.md", POISON)
     assert house.found("fee") == {"a.md"}
