@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from html.parser import HTMLParser
+from os.path import commonpath
 from pathlib import Path
 
 from adapters.redraw import figures
@@ -36,16 +37,22 @@ class Chunk:
         return self.heading[-1] if self.heading else ""
 
 
-def read_documents(folder: Path) -> list[Chunk]:
-    """The sections of every Markdown, HTML and CSV file below `folder`, in the order of their paths."""
+def document_files(*places: Path) -> dict[str, Path]:
+    """The files in these folders, or at these paths, in order; named from the folder that holds them all."""
+    root = Path(commonpath(places))
+    inside = {file for place in places for file in (place, *place.rglob("*")) if file.is_file()}
+    return {file.relative_to(root.parent if root.is_file() else root).as_posix(): file for file in sorted(inside)}
+
+
+def read_documents(*places: Path) -> list[Chunk]:
+    """The sections of every Markdown, HTML and CSV file in these folders, in the order of their paths."""
     chunks: list[Chunk] = []
-    for path in sorted(folder.rglob("*")):
-        if path.suffix not in _MARKDOWN | _HTML | {".csv"} or not path.is_file():
+    for name, path in document_files(*places).items():
+        if path.suffix not in _MARKDOWN | _HTML | {".csv"}:
             continue
         text = path.read_text(encoding="utf-8")
         lines = _html_lines(text) if path.suffix in _HTML else text.splitlines()
         sections = _csv_sections(text) if path.suffix == ".csv" else _apart(_sections(lines))
-        name = path.relative_to(folder).as_posix()
         lang = str(language_of(text))
         chunks += [Chunk(name, i, heading, body, lang) for i, (heading, body) in enumerate(sections) if body]
     return chunks

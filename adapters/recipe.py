@@ -9,12 +9,13 @@ from adapters.pairs import Facts
 from common.canonical import digest_of
 from common.errors import InvalidRequest
 
-_PATHS = ("samples", "documents", "output")
+_PATHS = ("samples", "output")
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """`samples`, `documents` and `output` are relative to the recipe's folder; `base` is as in groundtone.toml.
+    `documents` is a folder, or a list of folders and files.
 
     A step is `batch` scenes: one set of evidence of at most `chunks` pieces and at most `questions` questions about it
     each. `shorten` is the share of answers that are trained without their closing (see `adapters.tree`).
@@ -23,7 +24,7 @@ class Recipe:
     name: str
     firm: str
     samples: Path
-    documents: Path
+    documents: tuple[Path, ...]
     output: Path
     base: str = "bundled"
     rank: int = 16
@@ -46,7 +47,7 @@ class Recipe:
         decides = {
             field.name: str(value) if isinstance(value := getattr(self, field.name), Path | Facts | float) else value
             for field in fields(self)
-            if field.name not in (*_PATHS, "threads", "checkpoint_every")
+            if field.name not in (*_PATHS, "documents", "threads", "checkpoint_every")
         }
         return digest_of({**decides, "target_modules": list(self.target_modules)})
 
@@ -68,6 +69,8 @@ def read_recipe(path: Path) -> Recipe:
     try:
         for name in _PATHS:
             values[name] = (path.parent / str(values[name])).resolve()
+        places: Any = values["documents"] if isinstance(values["documents"], list) else [values["documents"]]
+        values["documents"] = tuple((path.parent / str(place)).resolve() for place in places)
         values["facts"] = Facts(values.get("facts", Facts.REDRAWN))
         values["target_modules"] = tuple(str(m) for m in values.get("target_modules", known["target_modules"].default))
         recipe = Recipe(**values)
@@ -81,5 +84,7 @@ def _check(recipe: Recipe) -> None:
     for name in ("rank", "alpha", "steps", "batch", "chunks", "questions", "checkpoint_every"):
         if not isinstance(value := getattr(recipe, name), int) or value < 1:
             raise ValueError(f"{name} must be a whole number of at least 1")
+    if not recipe.documents:
+        raise ValueError("documents must name a folder or a file")
     if not 0 <= recipe.shorten <= 1:
         raise ValueError("shorten must be between 0 and 1")

@@ -30,7 +30,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer  # pyright: ignore[
 from adapters.attention import TREE, branches_of
 from adapters.base_model import BaseModel, BaseModelUnavailable, make_ready
 from adapters.curve import draw_curve
-from adapters.documents import read_documents
+from adapters.documents import document_files, read_documents
 from adapters.pairs import Pairs
 from adapters.recipe import Recipe, read_recipe
 from adapters.samples import read_samples
@@ -108,7 +108,7 @@ def loss_of(model: Any, tree: Tree, device: Any) -> Any:
 def _prepare(recipe: Recipe, home: Path) -> Run:
     base = make_ready(recipe.base, home)
     samples = read_samples(recipe.samples)
-    chunks = read_documents(recipe.documents)
+    chunks = read_documents(*recipe.documents)
     torch.manual_seed(recipe.seed)
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
@@ -127,11 +127,7 @@ def _prepare(recipe: Recipe, home: Path) -> Run:
     data = digest_of(
         {
             "samples": digest(recipe.samples.read_bytes()),
-            "documents": {
-                path.relative_to(recipe.documents).as_posix(): digest(path.read_bytes())
-                for path in sorted(recipe.documents.rglob("*"))
-                if path.is_file()
-            },
+            "documents": {name: digest(path.read_bytes()) for name, path in document_files(*recipe.documents).items()},
         }
     )
     identity = digest_of({"recipe": recipe.digest(), "data": data, "base": base.digest, "prompt": PROMPT_FORMAT})

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters.documents import document_files
 from adapters.recipe import read_recipe
 from adapters.samples import read_samples
 from common.errors import InvalidRequest
@@ -19,6 +20,22 @@ def test_the_shipped_recipe_is_read() -> None:
     assert recipe.digest().startswith("sha256:")
 
 
+def test_documents_are_a_folder_or_a_list_of_places(tmp_path: Path) -> None:
+    """Folders and files, in the order of their paths, which begin at the folder that holds them all."""
+    for file in ("d/b/one.md", "d/a/two.md", "d/a/more/three.csv"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text("# x\n")
+    recipe = tmp_path / "r.toml"
+    for given, found in (
+        ('"d"', ["a/more/three.csv", "a/two.md", "b/one.md"]),
+        ('["d/b", "d/a"]', ["a/more/three.csv", "a/two.md", "b/one.md"]),
+        ('["d/b/one.md", "d/a/more"]', ["a/more/three.csv", "b/one.md"]),
+        ('"d/b/one.md"', ["one.md"]),
+    ):
+        recipe.write_text(GOOD.replace('"d"', given))
+        assert list(document_files(*read_recipe(recipe).documents)) == found
+
+
 @pytest.mark.parametrize(
     ("text", "named"),
     [
@@ -27,6 +44,7 @@ def test_the_shipped_recipe_is_read() -> None:
         (GOOD + "rank = 0", "rank"),
         (GOOD + 'steps = "many"', "steps"),
         (GOOD + "shorten = 2", "shorten"),
+        (GOOD.replace('"d"', "[]"), "documents"),
         (GOOD + 'facts = "invented"', "invented"),
         ("not toml", "TOML"),
     ],

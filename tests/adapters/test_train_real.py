@@ -48,8 +48,8 @@ def test_the_base_model_is_made_once(home: Path) -> None:
 def test_training_goes_on_after_a_kill_and_its_artefact_registers(home: Path, tmp_path: Path) -> None:
     """Two steps, a kill, two more: the same weights as four steps in one go, and the registry takes them."""
     text = (SAMPLE / "recipe.toml").read_text()
-    for key, value in (("samples", "samples.jsonl"), ("documents", "documents")):
-        text = text.replace(f'{key} = "{value}"', f'{key} = "{SAMPLE / value}"')
+    for place in ("samples", "documents"):
+        text = text.replace(f'"{place}', f'"{SAMPLE / place}')
     # Small scenes: what is tested is the way, not the voice.
     text = text.replace("chunks = 4", "chunks = 1").replace("questions = 6", "questions = 1")
     recipe = tmp_path / "recipe.toml"
