@@ -9,8 +9,9 @@ from itertools import pairwise
 _AMOUNT = re.compile(r"^[^\w(]{0,2}\(?[^\w\s]{0,2}\d[\d,.]*(?:\s*[%)\w円元年月日%]{1,12})*$|^[—–-]$")
 _YEAR = re.compile(r"^(?:19|20)\d\d$")
 _SIGN = re.compile(r"^(?:[$¥€£]|NT\$|US\$)$")
-_MARKER = re.compile(r"^(?:\(?[\da-zA-Z]{1,3}[.)]|[•●○■□▪‣・◦*†–-])$")
+_MARKER = re.compile(r"^(?:\(?[\da-zA-Z]{1,3}[.)]|[•●○■□▪‣・‧◦*†–-])$")
 _CJK = r"[\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]"
+_BREAK_IN_CJK = re.compile(rf"{_CJK}\n[\d\u3000-\uffef]|[\d%]\n{_CJK}")
 _GAP = 0.8
 """Cells stand further apart than this many times the size of type; words closer, even in justified lines."""
 
@@ -52,8 +53,8 @@ class Word:
 
 
 def joined(text: str, more: str) -> str:
-    """Two ends of lines as one text: no space between Chinese or Japanese, no hyphen inside a word."""
-    if not text or (re.search(rf"{_CJK}$", text) and re.match(_CJK, more)):
+    """Two ends of lines as one text: no space between Chinese, Japanese and their figures, no hyphen inside a word."""
+    if not text or _BREAK_IN_CJK.match(f"{text[-1]}\n{more[:1]}"):
         return text + more
     if re.search(r"[a-z]-$", text) and more[:1].islower():
         return text[:-1] + more

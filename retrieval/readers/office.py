@@ -98,7 +98,7 @@ def read_xlsx(data: bytes, out: Builder) -> None:
     for sheet in book.worksheets:
         if sheet.sheet_state != "visible":
             continue
-        out.heading(sheet.title, 1)
+        out.heading(sheet.title, 2)  # the workbook's title stands above it
         columns: list[str] | None = None
         sheet.reset_dimensions()
         for row in sheet.iter_rows():

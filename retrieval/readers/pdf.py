@@ -16,7 +16,7 @@ from retrieval.readers.encoding import unreadable
 from retrieval.readers.lines import Line, Word, joined, lines_of, table_at, table_rows
 
 MOST_PAGES = 2_000
-_BULLET = re.compile(r"^[•●○■□▪‣・◦–-]\s+(?=\S)|^[•●■▪]")
+_BULLET = re.compile(r"^[•●○■□▪‣・‧◦–-]\s+(?=\S)|^[•●■▪]")
 _PAGE_NUMBER = re.compile(r"^(?:(?:page|p\.)\s*)?[\divx]{1,5}(?:\s*(?:of|/)\s*\d+)?$|^[–-]\s*\d+\s*[–-]$", re.I)
 
 
@@ -58,7 +58,14 @@ def _words(page: Any) -> list[Word]:
     if _overprinted(page.chars):
         page = page.dedupe_chars(extra_attrs=())
     words = page.extract_words(extra_attrs=["size"], use_text_flow=False)
-    return [Word(w["text"], w["x0"], w["x1"], w["top"], w["bottom"], max(1.0, float(w["size"]))) for w in words]
+    return [
+        Word(_letters(w["text"]), w["x0"], w["x1"], w["top"], w["bottom"], max(1.0, float(w["size"]))) for w in words
+    ]
+
+
+def _letters(text: str) -> str:
+    """Codes that a font gives no letter: those that its encoding leaves open are bullets (ISO 32000-1, D.2)."""
+    return text.replace("(cid:127)", "•")
 
 
 def _overprinted(chars: Sequence[dict[str, Any]]) -> bool:
