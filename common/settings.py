@@ -89,6 +89,13 @@ class Embedder(Embedding):
     next: Embedding | None = None
 
 
+class Retention(Section):
+    """How far back the past is kept. Without either for good; with both, whichever keeps more."""
+
+    days: float | None = Field(default=None, gt=0)
+    snapshots: int | None = Field(default=None, ge=1)
+
+
 class Reranker(Section):
     """What reads question and chunk together and orders the best candidates anew. Without `url` there is none."""
 
@@ -240,6 +247,7 @@ class Settings(BaseSettings):
     audit: Database = Database()
     vectors: Vectors = Vectors()
     embedder: Embedder = Embedder()
+    retention: Retention = Retention()
     reranker: Reranker = Reranker()
     grounding: Grounding = Grounding()
     adapters: Adapters = Adapters()

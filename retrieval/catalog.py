@@ -70,10 +70,7 @@ class Catalog:
         name = digest(f"{principal.tenant}\n{fingerprint}".encode()).partition(":")[2][:32]
         self.matrix = Matrix(directory / name, dimension)
         self._lock = threading.Lock()
-        self._checked = False
-        self._reset()
-
-    def _reset(self) -> None:
+        self._checked = self._retired = False
         self.head = self._access = self._epoch = -1
         self.count = 0
         self._columns: dict[str, NDArray[Any]] = {name: np.empty(0, dtype) for name, dtype in _COLUMNS.items()}
@@ -98,21 +95,28 @@ class Catalog:
         rows = self._rows.get(chunk, ())
         return rows if isinstance(rows, tuple) else (rows,)
 
-    def catch_up(self, connection: Connection) -> None:
-        """Loads what the ledger has and the catalog lacks: one short query where that is nothing."""
+    def catch_up(self, connection: Connection) -> bool:
+        """Loads what the ledger has and the catalog lacks: one short query where that is nothing.
+
+        False where the past was rewritten: rows never move, so another catalog must take the place of this one, which
+        only those who ask it now may still use.
+        """
         tenant = tenants.get(connection, self._principal)
         if (tenant.head, tenant.access, tenant.epoch) == (self.head, self._access, self._epoch):
-            return
+            return True
         with self._lock:
-            if tenant.epoch != self._epoch:
-                self._reset()
+            if self._epoch != -1 and tenant.epoch > self._epoch:
+                self._retired = True
+            if self._retired:
+                return False
             if tenant.access > self._access:
                 self._load_access(connection)
             if tenant.head > self.head:
                 self._load_vectors(connection)
                 self._load_intervals(connection, tenant.head)
             self.head = max(self.head, tenant.head)
-            self._access, self._epoch = max(self._access, tenant.access), tenant.epoch
+            self._access, self._epoch = max(self._access, tenant.access), max(self._epoch, tenant.epoch)
+            return True
 
     def mark(self, keys: Iterable[str], placed: bool) -> None:
         """Notes whether Chroma finds these vectors by themselves; the others are searched exactly."""
@@ -211,10 +215,9 @@ class Catalog:
         self._checked = True
 
     def _load_intervals(self, connection: Connection, head: int) -> None:
-        ids = self.column("id")
-        for id_, last in chunks.endings(connection, self._principal, self.head, head):
-            row = int(np.searchsorted(ids, id_))
-            self._columns["last"][row] = last
+        if ended := chunks.endings(connection, self._principal, self.head, head):
+            ids, lasts = np.array(ended, dtype=np.int64).T
+            self._columns["last"][np.searchsorted(self.column("id"), ids)] = lasts
         loaded = list(chunks.intervals(connection, self._principal, self._fingerprint, self.head, head))
         if not loaded:
             return

@@ -28,14 +28,15 @@ class Catalogs:
 
     def caught_up(self, connection: Connection, principal: Principal) -> Catalog:
         """The principal's catalog, with all that the ledger holds at this transaction."""
-        catalog = self.of(principal)
-        catalog.catch_up(connection)
+        while not (catalog := self.of(principal)).catch_up(connection):
+            self.forget(principal, catalog)
         return catalog
 
-    def forget(self, principal: Principal) -> None:
-        """Lets the next question load the tenant's catalog afresh."""
+    def forget(self, principal: Principal, only: Catalog | None = None) -> None:
+        """Lets the next question load the tenant's catalog afresh; with `only` where it is this one still."""
         with self._lock:
-            self._open.pop(principal.tenant, None)
+            if only is None or self._open.get(principal.tenant) is only:
+                self._open.pop(principal.tenant, None)
 
     def mark(self, principal: Principal, keys: Iterable[str], placed: bool) -> None:
         """Notes which vectors Chroma finds by themselves."""

@@ -91,6 +91,7 @@ class Knowledge:
         reranker = open_reranker(settings.reranker)
         home = settings.home.absolute()
         opened = cls(ledger, embedder, vectors, home, settings.sources, reranker, settings.bases, second)
+        opened.publisher.keep = settings.retention
         opened.publisher.press.hold = settings.knowledge.hold_suspicious
         return opened
 

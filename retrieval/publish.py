@@ -18,6 +18,7 @@ import itertools
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from typing import Any
 
 from common.errors import Draining, GroundtoneError, KnowledgeUnavailable
 from common.principal import Principal
+from common.settings import Retention
 from retrieval.choices import Choices
 from retrieval.ledger import bases, leases, operations, publication, snapshots, staging, tenants
 from retrieval.ledger.services import service
@@ -38,6 +40,7 @@ __all__ = ["Outcome", "Published", "Publisher", "Push"]
 _log = logging.getLogger(__name__)
 _URGENT, _BULK = 0, 1
 _GROUP = {_URGENT: AT_ONCE, _BULK: AT_ONCE // 4}  # chunks that are published together, about
+_RETAIN_EVERY = 86_400.0
 _REPAIR_EVERY = 2.0  # also renews the lease, in good time
 
 
@@ -63,6 +66,7 @@ class Publisher:
         self.ready = threading.Event()  # it is known who writes
         self.writing = threading.Event()  # it is this process, and its indexes agree with the ledger
         self.press = Press(serving, choices, self._fence)
+        self.keep = Retention()
         self._upkeep = Upkeep(serving, self._fence, self._task)
         self._aside = ThreadPoolExecutor(1, "aside")
         self._waiting_aside: list[Push] = []
@@ -158,6 +162,10 @@ class Publisher:
     def switch_embedder(self) -> Future[str]:
         """Makes the second embedder the one that serves; see `Serving.to_other`."""
         return self._task(lambda: self._serving.to_other(self._fence))
+
+    def retain(self, principal: Principal, keep: Retention) -> Future[int]:
+        """Drops what is no longer to be kept: see `Upkeep.retain`."""
+        return self._upkeep.retain(principal, keep, lambda: not self._waiting_aside)
 
     def rebuild(self, principal: Principal) -> Future[dict[str, int]]:
         """Builds both indexes of the tenant anew from the ledger: see `Upkeep.rebuild`."""
@@ -296,6 +304,7 @@ class Publisher:
 
     def _keep(self) -> None:
         """Renews the lease in time, and looks after the indexes."""
+        retained = -_RETAIN_EVERY
         while not self._stop.wait(_REPAIR_EVERY):
             token = self._token
             if token is None:
@@ -307,6 +316,10 @@ class Publisher:
                 if not self.writing.is_set():
                     continue
                 self._upkeep.round(every)
+                if self.keep != Retention() and time.monotonic() > retained + _RETAIN_EVERY:
+                    retained = time.monotonic()
+                    for principal in every:
+                        self.retain(principal, self.keep).add_done_callback(_retained)
             except KnowledgeUnavailable:
                 self.writing.clear()
             except Exception:
@@ -321,6 +334,11 @@ def _fail(push: Push, error: Exception) -> None:
     if not isinstance(error, GroundtoneError):
         _log.error("a publication failed; nothing of it is visible", exc_info=error)
     push.future.set_exception(error)
+
+
+def _retained(future: Future[int]) -> None:
+    if (error := future.exception()) is not None and not isinstance(error, Draining):
+        _log.error("what is no longer kept was not dropped; it is tried again tomorrow", exc_info=error)
 
 
 def _settle(future: Future[Any], run: Callable[[], Any]) -> None:

@@ -30,6 +30,10 @@ class Serving:
         self._whole: dict[tuple[str, str], int] = {}  # the head up to which all is embedded
 
     @property
+    def each(self) -> list[Indexes]:
+        return list(self._each.values())
+
+    @property
     def other(self) -> Indexes | None:
         """The index that is built, or kept, beside the one that serves."""
         return next((one for one in self._each.values() if one is not self.now), None)

@@ -10,6 +10,8 @@ from sqlalchemy import Connection
 
 from common.errors import Draining, GroundtoneError
 from common.principal import Principal
+from common.settings import Retention
+from retrieval.ledger import retention
 from retrieval.switch import Serving
 
 _log = logging.getLogger(__name__)
@@ -57,8 +59,7 @@ class Upkeep:
 
         def run() -> dict[str, int]:
             vectors = self._serving.now.rebuild_vectors(principal, self._fence)
-            fresh = self._serving.now.rebuild_terms()
-            return {"vectors": vectors, "terms": self._in_turn(lambda: self._serving.now.take_terms(fresh)).result()}
+            return {"vectors": vectors, "terms": self._in_turn_terms()}
 
         return self._builder.submit(run)
 
@@ -71,6 +72,44 @@ class Upkeep:
         except Exception as error:
             expected = isinstance(error, GroundtoneError)
             _log.warning("the other embedder's index is not whole: %s", error, exc_info=not expected)
+
+    def retain(self, principal: Principal, keep: Retention, idle: Callable[[], bool]) -> Future[int]:
+        """Drops what `keep` no longer keeps, from the ledger, the vectors and the terms.
+
+        Between publications, some documents at a time, and only while `idle`; what is left then waits for the next
+        time. The future holds how many documents lost a part of their past.
+        """
+
+        def some() -> int:
+            if not idle():
+                return 0
+            with self._serving.now.ledger.write() as connection:
+                self._fence(connection)
+                return retention.drop_some(connection, principal)
+
+        def run() -> int:
+            with self._serving.now.ledger.write() as connection:
+                self._fence(connection)
+                oldest = retention.oldest_kept(connection, principal, keep, time.time())
+                retention.move_oldest(connection, principal, oldest)
+            count = 0
+            while found := self._in_turn(some).result():
+                count += found
+            if count:
+                with self._serving.now.ledger.write() as connection:
+                    self._fence(connection)
+                    retention.rewritten(connection, principal)
+                for indexes in self._serving.each:
+                    indexes.rebuild_vectors(principal, self._fence)
+                self._in_turn_terms()
+                _log.info("%d documents lost what they were before snapshot %d", count, oldest)
+            return count
+
+        return self._builder.submit(run)
+
+    def _in_turn_terms(self) -> int:
+        fresh = self._serving.now.rebuild_terms()
+        return self._in_turn(lambda: self._serving.now.take_terms(fresh)).result()
 
     def _compact(self, principal: Principal) -> None:
         began = time.monotonic()

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from common.errors import GroundtoneError, InternalError, InvalidRequest, MethodNotAllowed, NotFound
-from retrieval.api import bases, documents, health, search, snapshots, sources
+from retrieval.api import bases, documents, embedders, health, holds, search, snapshots, sources
 from retrieval.api.access import Access
 from retrieval.knowledge import Knowledge
 
@@ -34,7 +34,7 @@ def create_app(knowledge: Knowledge, key: str) -> ASGIApp:
         title="groundtone knowledge", docs_url=None, redoc_url=None, lifespan=lifespan, redirect_slashes=False
     )
     app.state.knowledge = knowledge
-    for part in (health, bases, documents, search, snapshots, sources):
+    for part in (health, bases, documents, embedders, holds, search, snapshots, sources):
         app.include_router(part.router)
     app.add_exception_handler(GroundtoneError, _expected)
     app.add_exception_handler(RequestValidationError, _invalid)

@@ -13,7 +13,7 @@ from retrieval.ledger import chunks
 from retrieval.ledger.chunks import Chunk
 
 router = APIRouter()
-_FIELDS = {"as_of", "top_k", "filters", "min_evidence"}
+_FIELDS = {"as_of", "top_k", "filters", "min_evidence", "other_embedder"}
 
 
 @router.post("/search")
@@ -64,10 +64,18 @@ async def _search(
     top_k = expect(fields, "top_k", int, 5)
     filters = expect(fields, "filters", dict)
     least = expect(fields, "min_evidence", (int, float))
+    other = expect(fields, "other_embedder", bool, False)
 
     def run() -> Findings:
         return service.search.search(
-            caller, knowledge or [], asked, as_of=as_of, top_k=top_k, filters=filters, min_evidence=least
+            caller,
+            knowledge or [],
+            asked,
+            as_of=as_of,
+            top_k=top_k,
+            filters=filters,
+            min_evidence=least,
+            other_embedder=other,
         )
 
     return await in_thread(run, service.searching)

@@ -64,7 +64,12 @@ async def restore(
     return accepted(response, await settle(service, caller, future, wait, lambda n: {"snapshot": n}))
 
 
-def _number(text: str) -> int:
+def number_of(text: str, noun: str, do: str) -> int:
+    """A number in a path. Raises NotFound for what is none: there is no such `noun`."""
     if not (text.isascii() and text.isdecimal()):
-        raise NotFound("There is no such snapshot.", "List the snapshots with GET /v1/snapshots.")
+        raise NotFound(f"There is no such {noun}.", do)
     return int(text)
+
+
+def _number(text: str) -> int:
+    return number_of(text, "snapshot", "List the snapshots with GET /v1/snapshots.")

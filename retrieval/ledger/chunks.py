@@ -6,10 +6,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Text, and_, exists, select, type_coerce
 
-from common.errors import NotFound
+from common.errors import Gone, NotFound
 from common.principal import Principal
 from retrieval.ledger.database import batches
-from retrieval.ledger.schema import chunks, documents, embeddings, knowledge_bases, revisions, visibility
+from retrieval.ledger.schema import chunks, documents, dropped, embeddings, knowledge_bases, revisions, visibility
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,8 @@ def load(connection: Connection, principal: Principal, seqs: Sequence[int]) -> d
 def cited(connection: Connection, principal: Principal, id: str) -> Chunk:
     """The chunk with this id as it stood, also when its document has changed or gone since.
 
-    Raises NotFound for one that was never published, and for one whose document the principal may not read now.
+    Raises NotFound for one that was never published, and for one whose document the principal may not read now; Gone
+    for one that retention dropped.
     """
     query = (
         select(chunks.c.seq, documents.c.labels, knowledge_bases.c.labels.label("inherited"))
@@ -66,9 +67,23 @@ def cited(connection: Connection, principal: Principal, id: str) -> Chunk:
         .where(exists().where(visibility.c.chunk == chunks.c.seq))
     )
     row = connection.execute(query).first()
+    if row is None and _was_dropped(connection, principal, id):
+        raise Gone("The text of this citation is no longer kept.", "The receipt of the answer quotes what it cited.")
     if row is None or not principal.reads(row.inherited if row.labels is None else row.labels):
         raise NotFound("There is no such citation.", "Take the chunk's id from an answer of your tenant.")
     return load(connection, principal, [row.seq])[row.seq]
+
+
+def _was_dropped(connection: Connection, principal: Principal, id: str) -> bool:
+    """Whether retention dropped this chunk, whose document the principal may read now."""
+    query = (
+        select(documents.c.labels, knowledge_bases.c.labels.label("inherited"))
+        .join(dropped, dropped.c.document == documents.c.id)
+        .join(knowledge_bases, knowledge_bases.c.id == documents.c.knowledge)
+        .where(dropped.c.tenant == principal.tenant, dropped.c.chunk == id)
+    )
+    row = connection.execute(query).first()
+    return row is not None and principal.reads(row.inherited if row.labels is None else row.labels)
 
 
 def without_vector(connection: Connection, principal: Principal, fingerprint: str, *, past: bool = False) -> list[int]:

@@ -34,6 +34,11 @@ PASSED: list[tuple[str, str, Scope | None]] = [
     ("GET", "/v1/snapshots", READ),
     ("GET", "/v1/snapshots/{a}/diff/{b}", READ),
     ("POST", "/v1/snapshots/{n}:restore", WRITE),
+    ("GET", "/v1/holds", READ),
+    ("POST", "/v1/holds", WRITE),
+    ("POST", "/v1/holds/{hold}:end", WRITE),
+    ("GET", "/v1/embedders", READ),
+    ("POST", "/v1/embedders:switch", WRITE),
     ("GET", "/v1/sources", READ),
     ("POST", "/v1/sources/{source}:{verb}", WRITE),
 ]

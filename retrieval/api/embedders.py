@@ -1,0 +1,34 @@
+"""The embedders over HTTP: how far their indexes are, and which of them serves."""
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from retrieval.api.bases import accepted
+from retrieval.api.requests import Caller, Service, in_thread, settle
+
+router = APIRouter(prefix="/v1/embedders")
+
+
+@router.get("")
+async def every(service: Service, caller: Caller) -> dict[str, Any]:
+    def run() -> list[dict[str, Any]]:
+        with service.ledger.read() as connection:
+            serves = service.serving.current(connection)
+            return [
+                {
+                    "fingerprint": one.embedder.fingerprint,
+                    "dimension": one.embedder.dimension,
+                    "serves": one is serves,
+                    "lacking": service.serving.lacking(connection, one),
+                }
+                for one in service.serving.each
+            ]
+
+    return {"data": await in_thread(run)}
+
+
+@router.post(":switch")
+async def switch(service: Service, caller: Caller, response: Response, wait: float = 30.0) -> dict[str, Any]:
+    future = service.publisher.switch_embedder()
+    return accepted(response, await settle(service, caller, future, wait, lambda made: {"fingerprint": made}))
