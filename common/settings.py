@@ -14,7 +14,9 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from common.canonical import digest_of
 from common.language import Language
+from common.logs import Format
 
 DEFAULT_TENANT = "default"
 
@@ -60,6 +62,18 @@ class Database(Section):
     """Any SQLAlchemy URL: SQLite or PostgreSQL. Without one, a SQLite file in GROUNDTONE_HOME."""
 
     url: str | None = None
+    password_file: Path | None = None
+
+    def address(self, default: Path) -> str:
+        """The URL with its password. Raises OSError where the file of the password can't be read."""
+        if self.url is None:
+            return f"sqlite:///{default.absolute()}"
+        if self.password_file is None:
+            return self.url
+        from sqlalchemy import make_url
+
+        url = make_url(self.url).set(password=self.password_file.read_text().strip())
+        return url.render_as_string(hide_password=False)
 
 
 class Vectors(Section):
@@ -71,6 +85,18 @@ class Vectors(Section):
 class EmbedderKind(StrEnum):
     BUNDLED = "bundled"
     OPENAI = "openai"
+
+
+class Logs(Section):
+    """How the processes log, to stderr."""
+
+    format: Format = Format.TEXT
+
+
+class Traces(Section):
+    """Where spans go: an OTLP collector over gRPC. Without `endpoint` there are none."""
+
+    endpoint: str | None = None
 
 
 class Embedding(Section):
@@ -246,6 +272,8 @@ class Settings(BaseSettings):
     ledger: Database = Database()
     audit: Database = Database()
     vectors: Vectors = Vectors()
+    logs: Logs = Logs()
+    traces: Traces = Traces()
     embedder: Embedder = Embedder()
     retention: Retention = Retention()
     reranker: Reranker = Reranker()
@@ -276,12 +304,17 @@ class Settings(BaseSettings):
         return self
 
     @cached_property
+    def digest(self) -> str:
+        """Changes with any setting: which configuration a process runs with, without telling what is in it."""
+        return digest_of(self.model_dump(mode="json"))
+
+    @cached_property
     def ledger_url(self) -> str:
-        return self.ledger.url or f"sqlite:///{self.home.absolute() / 'ledger.db'}"
+        return self.ledger.address(self.home / "ledger.db")
 
     @cached_property
     def audit_url(self) -> str:
-        return self.audit.url or f"sqlite:///{self.home.absolute() / 'audit.db'}"
+        return self.audit.address(self.home / "audit.db")
 
     @cached_property
     def adapters_directory(self) -> Path:

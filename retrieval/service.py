@@ -11,7 +11,9 @@ from urllib.parse import urlsplit
 import uvicorn
 
 from common.errors import GroundtoneError
+from common.logs import log_to_stderr
 from common.settings import load
+from common.traces import open_traces
 from retrieval.api import create_app
 from retrieval.knowledge import Knowledge
 
@@ -19,10 +21,8 @@ _log = logging.getLogger(__name__)
 
 
 def main() -> int:
-    for talkative in ("alembic", "watchfiles"):
-        logging.getLogger(talkative).setLevel(logging.WARNING)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     settings = load()
+    log_to_stderr(settings.logs.format)
     if settings.knowledge.url is None:
         _log.error("GROUNDTONE_KNOWLEDGE__URL is not set: say where to listen, such as http://127.0.0.1:8101")
         return 2
@@ -47,7 +47,8 @@ def main() -> int:
         timeout_graceful_shutdown=5,
     )
     server = uvicorn.Server(config)
-    server.run()
+    with open_traces(settings.traces.endpoint, "groundtone-knowledge"):
+        server.run()
     return 0 if server.started else 3
 
 

@@ -11,9 +11,12 @@ import secrets
 from collections.abc import Callable
 
 import orjson
+from opentelemetry.trace import Span
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from common.errors import GroundtoneError, InternalError, TooLarge
+from common.logs import REQUEST
+from common.traces import name_span, served
 from serving.keys import Keys, wrong_key
 
 log = logging.getLogger("groundtone.access")
@@ -36,12 +39,19 @@ class Gate:
             return
         request_id = _request_id(scope)
         scope.setdefault("state", {})["request_id"] = request_id
+        REQUEST.set(request_id)
+        with served(scope["method"], scope["headers"]) as span:
+            span.set_attribute("groundtone.request", request_id)
+            await self._admit(scope, receive, send, request_id, span)
+
+    async def _admit(self, scope: Scope, receive: Receive, send: Send, request_id: str, span: Span) -> None:
         begun = False
 
         async def tagged(message: Message) -> None:
             nonlocal begun
             if message["type"] == "http.response.start":
                 begun = True
+                name_span(span, scope, message["status"])
                 message = {**message, "headers": [*message["headers"], (b"x-request-id", request_id.encode())]}
             await send(message)
 

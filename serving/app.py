@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from common.errors import GroundtoneError, InternalError, InvalidRequest, MethodNotAllowed, NotFound
 from common.settings import Settings
+from common.traces import open_traces
 from serving.access import Gate
 from serving.api import adapters, chat, knowledge, operate
 from serving.api.routes import Routes, json
@@ -24,6 +25,7 @@ def create_app(settings: Settings, home: Home) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         async with AsyncExitStack() as stack:
+            stack.enter_context(open_traces(settings.traces.endpoint, "groundtone-gateway"))
             services = await open_services(settings, home, stack)
             app.state.services = services
             if threading.current_thread() is threading.main_thread():

@@ -7,12 +7,16 @@ A worker that is told to end drains: it says so in /readyz and takes no new ques
 import logging
 import os
 import tempfile
+from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
+from prometheus_client import multiprocess
 from uvicorn.supervisors import Multiprocess
 
 from adapters import Registry
+from common.errors import GroundtoneError
+from common.logs import log_to_stderr
 from common.settings import Settings, load
 from serving.app import create_app
 from serving.home import Home
@@ -23,22 +27,39 @@ log = logging.getLogger("groundtone.gateway")
 def app() -> FastAPI:
     """The application of one worker process, from the settings in its environment."""
     settings = load()
+    log_to_stderr(settings.logs.format)
+    forget_the_dead()
     return create_app(settings, Home(settings.home.absolute()))
 
 
+def forget_the_dead() -> None:
+    """Takes the gauges of workers that ended out of the sum: what they last said is no longer so."""
+    folder = Path(os.environ.get("PROMETHEUS_MULTIPROC_DIR", ""))
+    for process in {file.stem.rpartition("_")[2] for file in folder.glob("gauge_live*_*.db")}:
+        if not Path("/proc", process).exists():
+            multiprocess.mark_process_dead(int(process))
+
+
 def seed_adapters(settings: Settings) -> None:
-    """Registers the adapters that the configuration brings along, where their names have no version yet."""
-    registry = Registry(settings.adapters_directory, max_rank=settings.adapters.max_rank)
+    """Registers the adapters that the configuration brings along, where their names have none on `stable` yet.
+
+    Who writes the configuration decides on its folders, and so their evaluations count; the gate holds all the same.
+    """
+    registry = Registry.of(settings)
     for name, folder in settings.adapters.seed.items():
-        if not registry.versions(name) and folder.is_dir():
-            version = registry.register(name, folder)
-            registry.point(name, "stable", version.id)
-            log.info("registered %s and moved the channel stable to it", version.id)
+        if registry.served(name).stable is None and folder.is_dir():
+            try:
+                version = registry.register(name, folder, trusted=True)
+                registry.point(name, "stable", version.id)
+            except GroundtoneError as wrong:
+                log.warning("the adapter in %s is not served: %s", folder, wrong)
+            else:
+                log.info("registered %s and moved the channel stable to it", version.id)
 
 
 def main() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     settings = load()
+    log_to_stderr(settings.logs.format)
     Home(settings.home.absolute()).prepare()
     seed_adapters(settings)
     server = settings.server

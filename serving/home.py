@@ -2,6 +2,7 @@
 
     admin.key       the first administrator's API key, 0600, made at the first start and never printed
     internal.key    what gateway and knowledge know each other by, likewise
+    metrics.key     what Prometheus shows: good for /metrics and nothing else
     running.json    what runs now: the supervisor's process id, the gateway's address, each part's address
     up.lock         held by the one supervisor of this folder
     logs/           one file a process
@@ -56,12 +57,17 @@ class Home:
     def internal_key_path(self) -> Path:
         return self.path / "internal.key"
 
+    @property
+    def metrics_key_path(self) -> Path:
+        return self.path / "metrics.key"
+
     def prepare(self) -> None:
         """Makes the folder and its keys where they are missing. Keys that exist are left as they are."""
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.logs.mkdir(exist_ok=True, mode=0o700)
         make_key(self.admin_key_path, "gt_")
         make_key(self.internal_key_path, "gti_")
+        make_key(self.metrics_key_path, "gt_")
 
     @property
     def admin_key(self) -> str:
@@ -71,6 +77,10 @@ class Home:
     @property
     def internal_key(self) -> str:
         return self.internal_key_path.read_text().strip()
+
+    @property
+    def metrics_key(self) -> str:
+        return self.metrics_key_path.read_text().strip()
 
     def sweep(self) -> None:
         """Removes what a model's conversion that was killed left behind. Only the folder's owner calls it."""

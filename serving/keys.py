@@ -26,17 +26,18 @@ MAX_REMEMBERED = 10_000
 class Keys:
     """Issues, verifies and revokes keys."""
 
-    def __init__(self, database: Engine, admin_key: str) -> None:
+    def __init__(self, database: Engine, admin_key: str, metrics_key: str) -> None:
         self._database = database
-        self._admin_digest = digest(admin_key.encode())
+        self._files = ((digest(admin_key.encode()), _ADMIN), (digest(metrics_key.encode()), _METRICS))
         # Keyed by the digest of the whole secret: two secrets with a common prefix are two entries.
         self._remembered: dict[str, tuple[float, Principal]] = {}
 
     async def verify(self, secret: str) -> Principal:
         """The principal whose key `secret` is. Raises AuthenticationFailed, and never says why."""
         fingerprint = digest(secret.encode())
-        if secrets.compare_digest(fingerprint, self._admin_digest):
-            return _ADMIN
+        for known, principal in self._files:
+            if secrets.compare_digest(fingerprint, known):
+                return principal
         now = time.monotonic()
         hit = self._remembered.get(fingerprint)
         if hit and now - hit[0] < REMEMBER_SECONDS:
@@ -119,3 +120,5 @@ def wrong_key() -> AuthenticationFailed:
 
 
 _ADMIN = Principal(DEFAULT_TENANT, "admin", frozenset({EVERY_LABEL}), frozenset(Scope))
+_METRICS = Principal(DEFAULT_TENANT, "metrics", frozenset(), frozenset())
+"""Opens what any key opens, and that is /metrics."""

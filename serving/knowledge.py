@@ -12,8 +12,10 @@ from yarl import URL
 
 from common.errors import GroundtoneError, KnowledgeUnavailable, from_body
 from common.evidence import Findings
+from common.logs import REQUEST as REQUEST_ID
 from common.principal import Principal
 from common.settings import KnowledgeService
+from common.traces import calling
 from serving.metrics import REQUEST
 
 PASSED_ON = ("content-type", "if-match", "idempotency-key", "x-request-id")
@@ -58,19 +60,27 @@ class Knowledge:
             "filters": filters,
             "min_evidence": min_evidence,
         }
-        try:
-            async with self._session.post(
-                f"{self._url}/search",
-                data=orjson.dumps(body),
-                headers={"content-type": "application/json", **_identity(principal)},
-                timeout=aiohttp.ClientTimeout(total=self._timeout),
-            ) as response:
-                answer = orjson.loads(await response.read())
-        except (aiohttp.ClientError, TimeoutError, orjson.JSONDecodeError):
-            raise unavailable() from None
-        if response.status != 200:
-            raise _raised(response.status, answer)
-        findings = Findings.from_wire(answer)
+        about = {
+            "gen_ai.operation.name": "retrieval",
+            "gen_ai.data_source.id": ",".join(knowledge),
+            "gen_ai.request.top_k": top_k,
+        }
+        with calling("retrieval", about) as (span, trace):
+            headers = {"content-type": "application/json", **_identity(principal), **trace, **_request()}
+            try:
+                async with self._session.post(
+                    f"{self._url}/search",
+                    data=orjson.dumps(body),
+                    headers=headers,
+                    timeout=aiohttp.ClientTimeout(total=self._timeout),
+                ) as response:
+                    answer = orjson.loads(await response.read())
+            except (aiohttp.ClientError, TimeoutError, orjson.JSONDecodeError):
+                raise unavailable() from None
+            if response.status != 200:
+                raise _raised(response.status, answer)
+            findings = Findings.from_wire(answer)
+            span.set_attributes({"groundtone.snapshot": findings.snapshot, "groundtone.chunks": len(findings.evidence)})
         if findings.reranked:
             REQUEST.labels("rerank").observe(findings.reranked.seconds)
         return findings
@@ -115,6 +125,11 @@ class Knowledge:
         except (aiohttp.ClientError, TimeoutError, orjson.JSONDecodeError, asyncio.IncompleteReadError):
             return ["the knowledge process can't be reached"]
         return [] if response.status == 200 else list(answer.get("reasons") or ["the knowledge process is not ready"])
+
+
+def _request() -> dict[str, str]:
+    request = REQUEST_ID.get()
+    return {"x-request-id": request} if request else {}
 
 
 def unavailable() -> KnowledgeUnavailable:

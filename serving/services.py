@@ -19,7 +19,7 @@ from serving.engine.replicas import Replicas
 from serving.home import Home
 from serving.keys import Keys
 from serving.knowledge import Knowledge
-from serving.metrics import QUEUE_DEPTH
+from serving.metrics import CONFIGURATION, QUEUE_DEPTH
 
 
 @dataclass(slots=True)
@@ -111,8 +111,9 @@ class Services:
 async def open_services(settings: Settings, home: Home, stack: AsyncExitStack) -> Services:
     """Opens every part; `stack` closes them in reverse."""
     internal_key = home.internal_key
+    CONFIGURATION.labels(settings.digest).set(1)
     record = await stack.enter_async_context(Record.open(settings.audit_url))
-    registry = Registry(settings.adapters_directory, max_rank=settings.adapters.max_rank)
+    registry = Registry.of(settings)
     engine = await stack.enter_async_context(Replicas.open(settings, registry))
     knowledge = await stack.enter_async_context(Knowledge.open(settings.knowledge, internal_key))
     return Services(
@@ -121,7 +122,7 @@ async def open_services(settings: Settings, home: Home, stack: AsyncExitStack) -
         engine=engine,
         knowledge=knowledge,
         record=record,
-        keys=Keys(record.database, home.admin_key),
+        keys=Keys(record.database, home.admin_key, home.metrics_key),
         registry=registry,
         capacity=Capacity(settings.server.max_answers),
         grounding=await stack.enter_async_context(Endpoint.open(settings.grounding)),

@@ -8,10 +8,12 @@ import hmac
 
 import orjson
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from common.errors import AuthenticationFailed
+from common.logs import REQUEST
 from common.principal import Principal
+from common.traces import name_span, served
 
 _OPEN = ("/livez", "/readyz")
 
@@ -33,7 +35,15 @@ class Access:
         except AuthenticationFailed as error:
             await JSONResponse(error.body(), error.status)(scope, receive, send)
             return
-        await self._app(scope, receive, send)
+        REQUEST.set(headers.get(b"x-request-id", b"").decode("latin-1") or None)
+        with served(scope["method"], scope["headers"]) as span:
+
+            async def told(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    name_span(span, scope, message["status"])
+                await send(message)
+
+            await self._app(scope, receive, told)
 
 
 def _principal(header: bytes) -> Principal:

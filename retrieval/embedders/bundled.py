@@ -65,4 +65,6 @@ class Bundled:
 def _yield_to_others() -> None:
     """On Linux priority belongs to a thread, and the model's worker threads inherit it from this one."""
     if hasattr(os, "setpriority") and os.uname().sysname == "Linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOW_PRIORITY)
+        thread = threading.get_native_id()
+        # A process that yields to others already may not take it back without rights.
+        os.setpriority(os.PRIO_PROCESS, thread, max(_LOW_PRIORITY, os.getpriority(os.PRIO_PROCESS, thread)))

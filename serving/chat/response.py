@@ -18,6 +18,7 @@ from common.principal import Principal
 from serving.chat.answer import answer
 from serving.chat.request import ChatRequest
 from serving.chat.wire import DONE, Completion, Finish, Opened, finishing, frame, stamped, usage_chunk
+from serving.metrics import ERRORS
 from serving.services import Services
 
 log = logging.getLogger("groundtone.chat")
@@ -110,6 +111,7 @@ class AnswerResponse(Response):
 
     async def _fail(self, send: Send, error: GroundtoneError) -> None:
         """Before the first byte an error is a status; after it, one typed event and the end."""
+        ERRORS.labels(error.code).inc()
         if self._begun:
             await send({"type": "http.response.body", "body": frame(error.body()) + DONE})
             return

@@ -9,9 +9,11 @@ from typing import Any
 
 import aiohttp
 import orjson
+from opentelemetry.trace import Span
 
 from common.errors import EngineUnavailable, ErrorCode, InvalidRequest
 from common.settings import Engine
+from common.traces import calling
 
 log = logging.getLogger("groundtone.engine")
 
@@ -22,6 +24,10 @@ _DATA = b"data:"
 
 class Unreachable(Exception):
     """This replica did not take the request; nothing was generated, so another one may be asked."""
+
+
+class Full(Unreachable):
+    """It takes no more requests for now, and is well."""
 
 
 @dataclass(slots=True)
@@ -48,17 +54,25 @@ class Replica:
         timeout = aiohttp.ClientTimeout(
             total=None, sock_connect=self.settings.connect_timeout, sock_read=self.settings.silence_timeout
         )
+        about = {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.provider.name": "vllm",
+            "gen_ai.request.model": payload["model"],
+            "gen_ai.request.max_tokens": payload.get("max_tokens") or 0,
+            "server.address": self.url,
+        }
         self.in_flight += 1
         try:
-            async with self.session.post(
-                f"{self.url}/v1/chat/completions",
-                data=body,
-                headers={"content-type": "application/json"},
-                timeout=timeout,
-            ) as response:
-                if response.status != 200:
-                    raise _refused(response.status, await response.content.read(4096))
-                yield self._events(response, payload["model"])
+            with calling(f"chat {payload['model']}", about) as (span, trace):
+                async with self.session.post(
+                    f"{self.url}/v1/chat/completions",
+                    data=body,
+                    headers={"content-type": "application/json", **trace},
+                    timeout=timeout,
+                ) as response:
+                    if response.status != 200:
+                        raise _refused(response.status)
+                    yield self._events(response, payload["model"], span)
         except (aiohttp.ClientConnectorError, aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
             raise Unreachable(type(error).__name__) from None
         except (aiohttp.ClientError, TimeoutError):
@@ -66,7 +80,7 @@ class Replica:
         finally:
             self.in_flight -= 1
 
-    async def _events(self, response: aiohttp.ClientResponse, model: str) -> AsyncGenerator[Event]:
+    async def _events(self, response: aiohttp.ClientResponse, model: str, span: Span) -> AsyncGenerator[Event]:
         clock = asyncio.get_running_loop().time
         patience = self.settings.silence_timeout
         try:
@@ -79,6 +93,10 @@ class Replica:
                     if data == b"[DONE]":
                         return
                     event = _checked(data, model)
+                    if usage := event.get("usage"):
+                        span.set_attribute("gen_ai.response.model", model)
+                        span.set_attribute("gen_ai.usage.input_tokens", usage.get("prompt_tokens", 0))
+                        span.set_attribute("gen_ai.usage.output_tokens", usage.get("completion_tokens", 0))
                     # How long the client takes to read is not the engine's silence.
                     deadline.reschedule(None)
                     yield event
@@ -100,7 +118,7 @@ class Replica:
         async with self._request("POST", "/v1/load_lora_adapter", body, seconds=60.0) as response:
             text = (await response.read()).decode(errors="replace")
             if response.status != 200 and "already been loaded" not in text:
-                log.error("engine refused adapter %s: %s", name, text[:500])
+                log.error("engine refused adapter %s with status %d; its own log says why", name, response.status)
                 raise aiohttp.ClientError(f"adapter {name} was refused with status {response.status}")
 
     async def first_logprob(self, model: str) -> float:
@@ -141,7 +159,7 @@ def _checked(data: bytes, model: str) -> Event:
     try:
         event = orjson.loads(data)
         if "error" in event:
-            log.error("engine error in stream: %.300s", event["error"])
+            log.error("engine error in stream; its own log says which")
             raise _broke_off()
         if event["model"] != model or not isinstance(event["choices"], list):
             log.error("engine answered as %.100s instead of %s", event.get("model"), model)
@@ -151,15 +169,16 @@ def _checked(data: bytes, model: str) -> Event:
     return event
 
 
-def _refused(status: int, body: bytes) -> Exception:
-    log.warning("engine answered %d: %.500s", status, body.decode(errors="replace"))
+def _refused(status: int) -> Exception:
+    # Its words may quote the request, so they stay in its own log.
+    log.warning("engine answered %d", status)
     if status == 400:
         return InvalidRequest(
             "The engine can't take this request.",
             "Check tools, response_format, stop and logit_bias against what vLLM supports.",
             code=ErrorCode.INVALID_VALUE,
         )
-    return Unreachable(f"status {status}")
+    return Full() if status == 503 else Unreachable(f"status {status}")
 
 
 def _broke_off() -> EngineUnavailable:

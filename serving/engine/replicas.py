@@ -15,11 +15,11 @@ from typing import Any, Self
 import aiohttp
 
 from adapters import Registry, Version
-from common.errors import EngineUnavailable, GroundtoneError
+from common.errors import EngineUnavailable, GroundtoneError, Overloaded
 from common.settings import Settings
 from serving.engine.pointers import Pointers, read_pointers
-from serving.engine.replica import Event, Replica, Unreachable
-from serving.metrics import ADAPTER_LOADED
+from serving.engine.replica import Event, Full, Replica, Unreachable
+from serving.metrics import ADAPTER_LOADED, ENGINE_UP
 
 log = logging.getLogger("groundtone.engine")
 
@@ -91,11 +91,18 @@ class Replicas:
     async def stream(self, model: str, payload: dict[str, Any]) -> AsyncGenerator[AsyncGenerator[Event]]:
         """The events of one completion, from the least busy replica that serves `model`.
 
-        Another replica is asked as long as nothing was generated, and never after. Raises EngineUnavailable.
+        Another replica is asked as long as nothing was generated, and never after. Raises EngineUnavailable, and
+        Overloaded where those that are left take no more.
         """
         tried: set[str] = set()
+        full = False
         while True:
-            replica = self._choose(model, tried)
+            try:
+                replica = self._choose(model, tried)
+            except EngineUnavailable:
+                if full:
+                    raise Overloaded("The engine answers as many questions as it can.", "Ask again shortly.") from None
+                raise
             tried.add(replica.url)
             entered = False
             try:
@@ -106,7 +113,10 @@ class Replicas:
             except Unreachable as error:
                 if entered:
                     raise EngineUnavailable("The engine broke off the answer.", "Ask again.") from None
-                self._break(replica, str(error))
+                if isinstance(error, Full):
+                    full = True
+                else:
+                    self._break(replica, str(error))
 
     async def count_tokens(self, messages: list[Any]) -> int:
         """Tokens of `messages` in the base model's template. Raises EngineUnavailable."""
@@ -127,6 +137,7 @@ class Replicas:
         """Takes a replica out until its next good check, and not before BREAK_SECONDS."""
         log.warning("engine %s is out: %s", replica.url, reason)
         replica.problem = "can't be reached"
+        ENGINE_UP.labels(replica.url).set(0)
         replica.retry_at = time.monotonic() + BREAK_SECONDS
 
     async def _watch(self, replica: Replica) -> None:
@@ -145,6 +156,7 @@ class Replicas:
                     replica.verified.clear()
                 except Exception:
                     log.exception("checking engine %s failed", replica.url)
+                ENGINE_UP.labels(replica.url).set(replica.problem is None)
             await asyncio.sleep(CHECK_SECONDS)
 
     async def _follow_channels(self) -> None:

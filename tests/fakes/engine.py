@@ -218,6 +218,8 @@ class FakeEngine(Server):
         if self._fault is Fault.HTTP500:
             message = "EngineCore encountered an issue. See stack trace (above) for the root cause."
             return await self._refuse(connection, 500, message, "InternalServerError")
+        if self._fault is Fault.FULL:
+            return await self._refuse(connection, 503, "Request queue is full.", "ServiceUnavailableError")
         model = body.get("model") or self.model
         if not self._served(model):
             return await self._unknown(connection, model)

@@ -9,6 +9,8 @@ class Fault(StrEnum):
     HANG = "hang"
     """The request is read and never answered."""
     HTTP500 = "http500"
+    FULL = "full"
+    """The queue has no room: vLLM's answer above `--max-num-queued-reqs`."""
     RESET = "reset"
     """The connection is reset after three tokens."""
     GARBAGE = "garbage"

@@ -211,6 +211,17 @@ async def test_another_replica_is_asked_as_long_as_nothing_was_generated(gateway
         engine._replicas.remove(replica)
 
 
+async def test_a_full_engine_is_not_a_broken_one(gateway: Gateway) -> None:
+    """The excess is refused with when to come back, and the replica goes on serving: its next answer is good."""
+    gateway.engine.fault = Fault.FULL
+    response = await gateway.ask()
+    assert response.status == 503
+    assert (await response.json())["error"]["code"] == "overloaded"
+    assert int(response.headers["retry-after"]) >= 1
+    gateway.engine.fault = None
+    assert (await gateway.ask()).status == 200
+
+
 def test_check_interval_is_short() -> None:
     """A replica that comes back is noticed within seconds."""
     assert replicas.CHECK_SECONDS + replicas.BREAK_SECONDS <= 5
