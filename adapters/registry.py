@@ -1,11 +1,14 @@
 """The registry of adapter versions: a directory, immutable versions, channels that move.
 
     <name>/<digest12>/    adapter_model.safetensors, adapter_config.json, version.json and what came with them
+                          evaluation.json and card.md, once it was evaluated
     <name>/channels.json  replaced in one step
 
 A version's id is `name@<first 12 hex of its artefact's digest>`: other bytes are another version, and the engine never
-reloads one in place. Everything that is written is written beside its place, synced and renamed, so that a reader on
-any host of a shared volume sees the old state or the new one. Doesn't cover: who may write to the directory.
+reloads one in place. What a channel may point to is decided where it is read as well as where it is written: a version
+without an evaluation that passes the gate is served by nobody, whoever wrote the files. Everything that is written is
+written beside its place, synced and renamed, so that a reader on any host of a shared volume sees the old state or the
+new one. Doesn't cover: who may write to the directory.
 """
 
 import fcntl
@@ -17,11 +20,11 @@ import tempfile
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from adapters.artefact import (
     MAX_BYTES,
@@ -35,13 +38,19 @@ from adapters.artefact import (
     refused,
 )
 from adapters.channels import Channel, Channels
+from adapters.evaluation import evaluation as evaluations
+from adapters.evaluation.evaluation import Evaluation
+from adapters.evaluation.gate import failed
 from adapters.weights import BadWeights, copy_regular
 from common.errors import Conflict, ErrorCode, InvalidRequest, NotFound
+from common.settings import Gate as Thresholds
+from common.settings import Settings
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 _ID = re.compile(rf"(?P<name>{_NAME.pattern})@(?P<digest>[0-9a-f]{{12}})")
 _VERSION = "version.json"
 _CHANNELS = "channels.json"
+_STORED = ("id", "name", "digest", "created", "base_model", "base_digest", "rank")
 
 
 class Gate(StrEnum):
@@ -54,7 +63,10 @@ class Gate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """An immutable adapter version; `path` is what the engine loads."""
+    """An immutable adapter version; `path` is what the engine loads.
+
+    `gate` is what its evaluation comes to under today's thresholds, `failed` are those that it does not reach.
+    """
 
     id: str
     name: str
@@ -65,7 +77,8 @@ class Version:
     rank: int
     path: Path
     gate: Gate = Gate.NONE
-    metrics: dict[str, Any] = field(default_factory=dict[str, Any])
+    failed: tuple[str, ...] = ()
+    evaluation: Evaluation | None = None
 
     def to_wire(self) -> dict[str, Any]:
         """The contract's shape."""
@@ -75,31 +88,35 @@ class Version:
             "base_model": self.base_model,
             "digest": self.digest,
             "gate": self.gate,
-            "metrics": self.metrics,
+            "metrics": self.evaluation.to_wire()["metrics"] if self.evaluation else {},
+            "failed": list(self.failed),
         }
 
 
 class Registry:
     """Safe to use from several processes at once. Synchronous: call it off the event loop, all but `resolve`."""
 
-    def __init__(self, directory: Path, *, max_rank: int = 16, base: Base | None = None) -> None:
+    def __init__(
+        self, directory: Path, *, max_rank: int = 16, base: Base | None = None, gate: Thresholds | None = None
+    ) -> None:
         self._directory = directory
         self._max_rank = max_rank
         self._base = base
+        self._gate = gate or Thresholds()
+        self._heard = {Gate.PASSED} if self._gate.required else {Gate.PASSED, Gate.NONE}
         self._read: dict[Path, tuple[tuple[int, int], Channels]] = {}
 
-    def register(
-        self,
-        name: str,
-        folder: Path,
-        *,
-        gate: Gate = Gate.NONE,
-        metrics: dict[str, Any] | None = None,
-        digest: str | None = None,
-    ) -> Version:
+    @classmethod
+    def of(cls, settings: Settings, base: Base | None = None) -> Self:
+        """The registry that the configuration names."""
+        adapters = settings.adapters
+        return cls(settings.adapters_directory, max_rank=adapters.max_rank, base=base, gate=adapters.gate)
+
+    def register(self, name: str, folder: Path, *, trusted: bool = False, digest: str | None = None) -> Version:
         """Copies the artefact in `folder`, checks the copy and keeps it. The same bytes are the same version.
 
-        `digest` is what the caller expects the artefact's to be. Raises InvalidRequest (`invalid_adapter`).
+        An evaluation that comes along is kept only where its sender is `trusted`: else anyone who may register could
+        write one. `digest` is what the caller expects the artefact's to be. Raises InvalidRequest (`invalid_adapter`).
         """
         home = self._home(name)
         home.mkdir(parents=True, exist_ok=True)
@@ -121,17 +138,25 @@ class Registry:
                     base_digest=artefact.base_digest,
                     rank=artefact.rank,
                     path=place,
-                    gate=gate,
-                    metrics=metrics or {},
                 )
-                _write_json(scratch / _VERSION, asdict(record) | {"path": None})
+                _write_json(scratch / _VERSION, {key: getattr(record, key) for key in _STORED})
                 _seal(scratch, place)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         version = self.version(f"{name}@{short}")
         if version.digest != artefact.digest:
             raise refused("A version with the same short digest and other bytes exists.", "Train the adapter again.")
+        if trusted and (brought := evaluations.read(folder)):
+            return self.evaluated(version.id, brought)
         return version
+
+    def evaluated(self, id: str, evaluation: Evaluation) -> Version:
+        """Keeps an evaluation with its version, in place of an earlier one. Raises InvalidRequest for another's."""
+        version = self.version(id)
+        if evaluation.digest != version.digest:
+            raise refused("The evaluation is of another artefact.", "Evaluate this one: groundtone adapter evaluate.")
+        keep(version.path, evaluation, id)
+        return self.version(id)
 
     def names(self) -> list[str]:
         """Every adapter that has a version."""
@@ -154,8 +179,15 @@ class Registry:
         if place is None or not (place / _VERSION).is_file():
             raise NotFound("There is no such adapter version.", "See GET /v1/adapters for those that exist.")
         stored = json.loads((place / _VERSION).read_bytes())
-        fields: dict[str, Any] = {**stored, "path": place, "gate": Gate(stored["gate"])}
-        return Version(**fields)
+        fields: dict[str, Any] = {key: stored[key] for key in _STORED} | {"path": place}
+        try:
+            evaluation = evaluations.read(place)
+        except InvalidRequest:
+            evaluation = None
+        if evaluation is None or evaluation.digest != fields["digest"]:
+            return Version(**fields)
+        below = tuple(failed(evaluation, self._gate))
+        return Version(**fields, gate=Gate.FAILED if below else Gate.PASSED, failed=below, evaluation=evaluation)
 
     def verify(self, id: str) -> bool:
         """Whether the stored bytes are still those that the version's digest was made of."""
@@ -176,6 +208,22 @@ class Registry:
             self._read[path] = held
         return held[1]
 
+    def served(self, name: str) -> Channels:
+        """The channels of `name` without what has not passed its gate: a canary ends, a stable version is none."""
+        channels = self.channels(name)
+        stable, canary = channels.stable, channels.canary
+        return Channels(
+            stable if stable and self._passed(stable) else None,
+            canary if canary and self._passed(canary[0]) else None,
+            channels.former,
+        )
+
+    def _passed(self, id: str) -> bool:
+        try:
+            return self.version(id).gate in self._heard
+        except NotFound:
+            return False
+
     def eligible(self, name: str, channel: str, version: str, share: int | None = None) -> Version:
         """The version, where `channel` may point to it.
 
@@ -184,10 +232,10 @@ class Registry:
         found = self.version(version)
         if found.name != name:
             raise NotFound("There is no such version of this adapter.", "Name one of its own.")
-        if found.gate is Gate.FAILED:
-            raise Conflict(
-                "This version did not pass its evaluation.", "Train a better one.", code=ErrorCode.GATE_NOT_PASSED
-            )
+        if found.gate not in self._heard:
+            what = f"missed {', '.join(found.failed)}" if found.failed else "was not evaluated"
+            do = "Train a better one." if found.failed else f"Run groundtone adapter evaluate {found.id}."
+            raise Conflict(f"This version {what}.", do, code=ErrorCode.GATE_NOT_PASSED)
         if channel not in list(Channel):
             raise InvalidRequest("There is no such channel.", "Use stable or canary.", param="channel")
         if channel == Channel.CANARY and (share is None or not 1 <= share <= 100):
@@ -209,11 +257,13 @@ class Registry:
             before = self.channels(name).back()
             if before is None:
                 raise Conflict("There is nothing to go back to.", "Point the channel to a version instead.")
+            if before.stable:
+                self.eligible(name, Channel.STABLE, before.stable)
             return self._move(name, before)
 
     def resolve(self, name: str, sticky: str) -> Version:
         """The version that answers one conversation. Raises NotFound where `stable` points to none."""
-        id = self.channels(name).pick(name, sticky)
+        id = self.served(name).pick(name, sticky)
         if id is None:
             raise NotFound("The assistant's adapter has no stable version.", "Register one and promote it.")
         return self.version(id)
@@ -254,11 +304,21 @@ class Registry:
             yield
 
 
+def keep(folder: Path, evaluation: Evaluation, id: str) -> None:
+    """Writes an evaluation and its card into `folder`, each in one step."""
+    wire = json.dumps(evaluation.to_wire(), ensure_ascii=False, indent=1) + "\n"
+    for name, text in ((evaluations.FILE, wire), (evaluations.CARD, evaluations.card(evaluation, id))):
+        scratch = folder / f".{name}.{os.getpid()}.{time.monotonic_ns()}"
+        scratch.write_text(text, encoding="utf-8")
+        scratch.replace(folder / name)
+    _sync(folder)
+
+
 def _copy(folder: Path, scratch: Path) -> None:
     """The artefact's files into `scratch`, and nothing else: an unknown file is refused, not ignored."""
     if folder.is_symlink() or not folder.is_dir():
         raise refused("The artefact is no folder.", "Name the folder that training wrote.")
-    names = sorted(path.name for path in folder.iterdir())
+    names = sorted(path.name for path in folder.iterdir() if path.name not in (evaluations.FILE, evaluations.CARD))
     if unknown := [name for name in names if name not in (*REQUIRED, *OPTIONAL, _VERSION)]:
         raise refused(f"The artefact holds files that don't belong to it, {unknown[0]!r} for one.", "Remove them.")
     if missing := [name for name in REQUIRED if name not in names]:

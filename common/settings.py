@@ -142,12 +142,21 @@ class Grounding(Section):
 
 
 class Gate(Section):
-    """Below these, no adapter version reaches a channel."""
+    """Below these, no adapter version reaches a channel: `adapters/evaluation/gate.py` says which bound is held."""
 
-    figure_en: float = Field(default=0.90, ge=0, le=1)
-    figure_ja: float = Field(default=0.80, ge=0, le=1)
-    figure_zh_tw: float = Field(default=0.80, ge=0, le=1)
-    tone: float = Field(default=0.90, ge=0, le=1)
+    required: bool = True
+    faithful_en: float = Field(default=0.95, ge=0, le=1)
+    faithful_ja: float = Field(default=0.85, ge=0, le=1)
+    faithful_zh_tw: float = Field(default=0.85, ge=0, le=1)
+    tone_en: float = Field(default=0.95, ge=0, le=1)
+    tone_ja: float = Field(default=0.90, ge=0, le=1)
+    tone_zh_tw: float = Field(default=0.90, ge=0, le=1)
+    format: float = Field(default=0.90, ge=0, le=1)
+    terminology: float = Field(default=0.90, ge=0, le=1)
+    abstain: float = Field(default=0.0, ge=0, le=1)
+    stale: float = Field(default=0.02, ge=0, le=1)
+    leak: float = Field(default=0.02, ge=0, le=1)
+    general: float = Field(default=0.10, ge=0, le=1)
 
 
 class Adapters(Section):

@@ -79,9 +79,7 @@ def _registered(services: Services, name: str, archive: bytes) -> Version:
         folder = Path(scratch)
         _unpack(archive, folder)
         base = Base(services.engine.base_model) if services.engine.base_model else None
-        adapters = services.settings.adapters
-        registry = Registry(services.settings.adapters_directory, max_rank=adapters.max_rank, base=base)
-        return registry.register(name, folder)
+        return Registry.of(services.settings, base).register(name, folder)
 
 
 def _unpack(archive: bytes, folder: Path) -> None:

@@ -5,7 +5,22 @@ from collections.abc import Sequence
 
 import typer
 
-from serving.cli import adapter, ask, audit, doctor, evaluate, key, knowledge, lint, receipt, tune, up
+from serving.cli import (
+    adapter,
+    adapter_evaluate,
+    ask,
+    audit,
+    doctor,
+    embedder,
+    evaluate,
+    holds,
+    key,
+    knowledge,
+    lint,
+    receipt,
+    tune,
+    up,
+)
 from serving.cli.command import Exit
 from serving.cli.output import Output
 
@@ -21,9 +36,10 @@ app = typer.Typer(
 )
 for module in (up, ask, doctor):
     module.register(app)
-for module in (evaluate, tune):
+for module in (evaluate, tune, holds, embedder):
     module.register(knowledge.app)
-lint.register(adapter.app)
+for module in (lint, adapter_evaluate):
+    module.register(adapter.app)
 for module in (knowledge, adapter, receipt, audit, key):
     app.add_typer(module.app)
 

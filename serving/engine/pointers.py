@@ -20,7 +20,10 @@ class Pointers:
 
 
 def read_pointers(registry: Registry) -> Pointers:
-    """The channels as they are on disk now. Raises OSError and ValueError where they can't be read."""
-    channels = {name: registry.channels(name) for name in registry.names()}
+    """The channels as they are on disk now, without versions that did not pass their gate.
+
+    Raises OSError and ValueError where they can't be read.
+    """
+    channels = {name: registry.served(name) for name in registry.names()}
     ids = {id for c in channels.values() for id in (c.stable, c.canary[0] if c.canary else None) if id}
     return Pointers(channels, {id: registry.version(id) for id in sorted(ids)})

@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from adapters import Registry, Version
 from adapters.documents import read_documents
+from adapters.evaluation.bounds import Share
+from adapters.evaluation.evaluation import METRICS, Evaluation
 from adapters.pairs import Pairs
 from adapters.samples import read_samples
 
@@ -53,6 +56,19 @@ def write(folder: Path, weights: bytes | None = None, **changed: Any) -> Path:
     (folder / "adapter_model.safetensors").write_bytes(safetensors(tensors()) if weights is None else weights)
     (folder / "adapter_config.json").write_text(json.dumps(config(**changed)))
     return folder
+
+
+def evaluation(digest: str, *, right: int = 300, n: int = 300, lang: str = "en", **shares: Share) -> Evaluation:
+    """An evaluation that passes the gate where all is right, with single shares as told."""
+    good = Share.of([True] * right + [False] * (n - right))
+    none = Share.of([False] * n)
+    adapter = dict.fromkeys(METRICS, good) | {"stale": none, "leak": none} | shares
+    return Evaluation(digest, {"all": adapter, lang: adapter}, {"all": {"leak": none, "general": good}}, {"seconds": 1})
+
+
+def evaluated(registry: Registry, version: Version) -> Version:
+    """`version`, with an evaluation that passes."""
+    return registry.evaluated(version.id, evaluation(version.digest))
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from adapters import Gate, Registry
-from common.errors import Conflict, ErrorCode, InvalidRequest, NotFound
-from tests.adapters.conftest import safetensors, tensors, write
+from adapters import Registry
+from common.errors import Conflict, InvalidRequest, NotFound
+from tests.adapters.conftest import evaluated, safetensors, tensors, write
 
 
 @pytest.fixture
@@ -46,8 +46,8 @@ def test_a_version_stays_when_its_source_changes(registry: Registry, artefact: P
 
 def test_channels_move_and_go_back(registry: Registry, artefact: Path, tmp_path: Path) -> None:
     """Rollback withdraws a canary first, then returns stable to what it was before."""
-    old = registry.register("kitahama", artefact).id
-    new = registry.register("kitahama", another(tmp_path / "new", 0.25)).id
+    old = evaluated(registry, registry.register("kitahama", artefact)).id
+    new = evaluated(registry, registry.register("kitahama", another(tmp_path / "new", 0.25))).id
     registry.point("kitahama", "stable", old)
     registry.point("kitahama", "canary", new, 10)
     assert registry.channels("kitahama").to_wire() == {"stable": old, "canary": {"version": new, "share": 10}}
@@ -64,8 +64,8 @@ def test_channels_move_and_go_back(registry: Registry, artefact: Path, tmp_path:
 def test_another_process_sees_a_move(registry: Registry, artefact: Path, tmp_path: Path) -> None:
     """What one registry writes the next one reads, without a restart."""
     other = Registry(tmp_path / "registry")
-    old = registry.register("kitahama", artefact).id
-    new = registry.register("kitahama", another(tmp_path / "new", 0.25)).id
+    old = evaluated(registry, registry.register("kitahama", artefact)).id
+    new = evaluated(registry, registry.register("kitahama", another(tmp_path / "new", 0.25))).id
     for id in (old, new, old):
         registry.point("kitahama", "stable", id)
         assert other.resolve("kitahama", "x").id == id
@@ -73,8 +73,8 @@ def test_another_process_sees_a_move(registry: Registry, artefact: Path, tmp_pat
 
 def test_a_canary_keeps_its_conversations(registry: Registry, artefact: Path, tmp_path: Path) -> None:
     """The same conversation always meets the same version, and about the asked share meets the canary."""
-    old = registry.register("kitahama", artefact).id
-    new = registry.register("kitahama", another(tmp_path / "new", 0.25)).id
+    old = evaluated(registry, registry.register("kitahama", artefact)).id
+    new = evaluated(registry, registry.register("kitahama", another(tmp_path / "new", 0.25))).id
     registry.point("kitahama", "stable", old)
     registry.point("kitahama", "canary", new, 20)
     met = {f"c{i}": registry.resolve("kitahama", f"c{i}").id for i in range(1000)}
@@ -84,24 +84,12 @@ def test_a_canary_keeps_its_conversations(registry: Registry, artefact: Path, tm
     assert all(registry.resolve("kitahama", c).id == new for c, id in met.items() if id == new)
 
 
-def test_a_version_below_its_gate_reaches_no_channel(registry: Registry, artefact: Path) -> None:
-    """409 `gate_not_passed`, whichever channel is asked for."""
-    failed = registry.register("kitahama", artefact, gate=Gate.FAILED, metrics={"tone": 0.1})
-    assert failed.metrics == {"tone": 0.1}
-    for channel in ("stable", "canary"):
-        with pytest.raises(Conflict) as refused:
-            registry.point("kitahama", channel, failed.id, 10)
-        assert refused.value.code is ErrorCode.GATE_NOT_PASSED
-    with pytest.raises(NotFound):
-        registry.resolve("kitahama", "x")
-
-
 @pytest.mark.parametrize(("channel", "share"), [("canary", None), ("canary", 0), ("canary", 101), ("beta", 10)])
 def test_a_channel_that_makes_no_sense_is_refused(
     registry: Registry, artefact: Path, channel: str, share: int | None
 ) -> None:
     """A canary has a share of 1 to 100 per cent, and there are two channels."""
-    version = registry.register("kitahama", artefact).id
+    version = evaluated(registry, registry.register("kitahama", artefact)).id
     with pytest.raises(InvalidRequest):
         registry.point("kitahama", channel, version, share)
 
@@ -128,7 +116,8 @@ def test_a_channel_takes_only_its_own_adapters_versions(registry: Registry, arte
 
 def test_readers_never_see_half_a_move(registry: Registry, artefact: Path, tmp_path: Path) -> None:
     """While channels move to and fro, every reader gets one of the two, and no temporary file is left."""
-    ids = [registry.register("kitahama", artefact).id, registry.register("kitahama", another(tmp_path / "n", 0.25)).id]
+    made = [artefact, another(tmp_path / "n", 0.25)]
+    ids = [evaluated(registry, registry.register("kitahama", folder)).id for folder in made]
     registry.point("kitahama", "stable", ids[0])
 
     def move(i: int) -> None:

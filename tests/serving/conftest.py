@@ -19,6 +19,7 @@ from common.settings import Adapters, Assistant, Engine, KnowledgeService, Polic
 from serving.app import create_app
 from serving.home import Home
 from serving.services import Services
+from tests.adapters.conftest import evaluated
 from tests.fakes.engine import FakeEngine
 from tests.fakes.knowledge import FakeKnowledge
 
@@ -129,6 +130,7 @@ async def gateway(tmp_path: Path, settings_of: Any) -> AsyncIterator[Gateway]:
         home.prepare()
         registry = Registry(settings.adapters_directory)
         version = registry.register("kitahama", adapter_folder(tmp_path / "adapter"))
+        evaluated(registry, version)
         registry.point("kitahama", "stable", version.id)
         app = create_app(settings, home)
         config = uvicorn.Config(app, port=0, ws="none", http="httptools", log_config=None, timeout_graceful_shutdown=5)

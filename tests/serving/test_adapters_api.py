@@ -1,12 +1,16 @@
 """Registering adapters and moving channels over HTTP, with a fake engine that loads them."""
 
 import io
+import json
 import tarfile
 from pathlib import Path
 
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from adapters.artefact import artefact_digest
+from adapters.evaluation.bounds import Share
+from tests.adapters.conftest import evaluated, evaluation
 from tests.serving.conftest import Gateway, adapter_folder
 
 
@@ -27,12 +31,19 @@ def another(tmp_path: Path) -> Path:
     return folder
 
 
+async def registered(gateway: Gateway, folder: Path) -> str:
+    """The id of a version that came over HTTP and then passed its gate."""
+    made = await (await gateway.http.post("/v1/adapters/kitahama/versions", data=archive(folder))).json()
+    registry = gateway.services.registry
+    return evaluated(registry, registry.version(made["id"])).id
+
+
 async def test_a_new_version_is_registered_loaded_promoted_and_rolled_back(gateway: Gateway, another: Path) -> None:
     """The channel moves once the engine serves the version, and back again; every answer says which one spoke."""
     made = await gateway.http.post("/v1/adapters/kitahama/versions", data=archive(another))
     assert made.status == 201
-    version = (await made.json())["id"]
-    assert version != gateway.adapter
+    version = await registered(gateway, another)
+    assert version == (await made.json())["id"] != gateway.adapter
     moved = await gateway.http.put("/v1/adapters/kitahama/channels/stable", json={"version": version})
     assert moved.status == 200, await moved.text()
     assert version in gateway.engine.loaded
@@ -43,8 +54,8 @@ async def test_a_new_version_is_registered_loaded_promoted_and_rolled_back(gatew
 
 async def test_a_canary_keeps_a_conversation_on_one_version(gateway: Gateway, another: Path) -> None:
     """A share of conversations meets the canary, and each stays where it began."""
-    made = await (await gateway.http.post("/v1/adapters/kitahama/versions", data=archive(another))).json()
-    moved = await gateway.http.put("/v1/adapters/kitahama/channels/canary", json={"version": made["id"], "share": 50})
+    version = await registered(gateway, another)
+    moved = await gateway.http.put("/v1/adapters/kitahama/channels/canary", json={"version": version, "share": 50})
     assert moved.status == 200
     spoke: set[str] = set()
     for conversation in range(12):
@@ -56,7 +67,7 @@ async def test_a_canary_keeps_a_conversation_on_one_version(gateway: Gateway, an
         ]
         assert twice[0] == twice[1]
         spoke.add(twice[0])
-    assert spoke == {made["id"], gateway.adapter}
+    assert spoke == {version, gateway.adapter}
 
 
 async def test_an_archive_with_anything_else_in_it_is_refused(gateway: Gateway, another: Path) -> None:
@@ -80,8 +91,40 @@ async def test_a_version_that_the_engine_does_not_serve_gets_no_channel(
 ) -> None:
     """An adapter without effect never reaches a client."""
     monkeypatch.setattr("serving.api.adapters.LOADED_WITHIN_SECONDS", 3.0)
-    made = await (await gateway.http.post("/v1/adapters/kitahama/versions", data=archive(another))).json()
-    gateway.engine.ineffective.add(made["id"])
-    moved = await gateway.http.put("/v1/adapters/kitahama/channels/stable", json={"version": made["id"]})
+    version = await registered(gateway, another)
+    gateway.engine.ineffective.add(version)
+    moved = await gateway.http.put("/v1/adapters/kitahama/channels/stable", json={"version": version})
     assert moved.status == 503
     assert (await (await gateway.ask(model="tuned")).json())["groundtone"]["adapter"] == gateway.adapter
+
+
+async def test_what_has_not_passed_its_gate_reaches_no_channel(gateway: Gateway, another: Path) -> None:
+    """Not over HTTP, though it brings an evaluation of its own along, and not by a file that names it."""
+    registry = gateway.services.registry
+    brought = evaluation(artefact_digest(another))
+    (another / "evaluation.json").write_text(json.dumps(brought.to_wire()))
+    sent = archive(another, names=("adapter_model.safetensors", "adapter_config.json", "evaluation.json"))
+    made = await (await gateway.http.post("/v1/adapters/kitahama/versions", data=sent)).json()
+    assert (made["gate"], made["metrics"]) == ("none", {})
+    for below in (False, True):
+        for channel, share in (("stable", None), ("canary", 50)):
+            body = {"version": made["id"], "share": share}
+            moved = await gateway.http.put(f"/v1/adapters/kitahama/channels/{channel}", json=body)
+            assert moved.status == 409
+            error = (await moved.json())["error"]
+            assert error["code"] == "gate_not_passed"
+            assert ("missed tone.en" if below else "was not evaluated") in error["message"]
+        worse = evaluation(made["digest"], tone=Share.of([True] * 50 + [False] * 50))
+        registry.evaluated(made["id"], worse)
+    channels = settings_folder(gateway) / "kitahama" / "channels.json"
+    channels.write_text(json.dumps({"stable": made["id"], "canary": None, "former": [gateway.adapter]}))
+    await gateway.services.engine.read_channels()
+    answer = await gateway.ask(model="tuned")
+    assert (answer.status, (await answer.json())["error"]["code"]) == (503, "engine_unavailable")
+    assert made["id"] not in gateway.engine.loaded
+    assert (await gateway.http.post("/v1/adapters/kitahama:rollback")).status == 200
+    assert (await (await gateway.ask(model="tuned")).json())["groundtone"]["adapter"] == gateway.adapter
+
+
+def settings_folder(gateway: Gateway) -> Path:
+    return gateway.services.settings.adapters_directory

@@ -1,0 +1,170 @@
+"""The questions of an evaluation: each with the messages, the model that is asked, and what its answer shows.
+
+faithful   figures drawn anew, on products whose names no document has: are they copied?
+stale      figures drawn anew, on the firm's products: does an old one come instead?
+leak       the same questions closed book, to adapter and base: does an old one come by heart?
+abstain    evidence about something else: is the question declined?
+general    common knowledge, to adapter and base
+"""
+
+import random
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from adapters.documents import Chunk
+from adapters.evaluation.cases import LANGUAGES, PHRASINGS, Case, asked_about, case
+from adapters.evaluation.judge import Rules, declined, in_form, in_terms, in_tone, right, said, states
+from adapters.facts import Fact, facts
+from adapters.redraw import core, normal
+from common.language import language_of
+from common.prompt import Message, compose
+
+_SYLLABLES = ("ta", "vel", "mor", "rin", "dal", "kes", "lu", "bra", "sen", "tho", "ga", "nil")
+_SIGNS = "霧笛碧嵐瑞雲玄橋翠峰暁湊"
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One question. `judge` gives the verdict on its answer for each metric that it counts for."""
+
+    lang: str
+    base: bool
+    messages: tuple[Message, ...]
+    judge: Callable[[str], dict[str, bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """What an adapter is held against: the firm's documents, its rules a language, and how it is asked.
+
+    `pieces` is how many pieces of evidence stand before a question.
+    """
+
+    firm: str
+    chunks: Sequence[Chunk]
+    rules: dict[str, Rules]
+    pieces: int = 2
+
+
+def asks(voice: Voice, n: int, seed: int) -> Iterator[Ask]:
+    """All questions, `n` of each metric and language that the documents have."""
+    for lang in LANGUAGES:
+        own = [chunk for chunk in voice.chunks if chunk.lang == lang]
+        rules = voice.rules.get(lang, {})
+        rng = random.Random(f"{seed}/{lang}")  # noqa: S311 # draws figures, hides nothing
+        for made in _cases(voice, lang, renamed(own, rng), n, seed, "n"):
+            yield Ask(lang, False, made.messages, partial(_faithful, made, rules))
+        for made, old in zip(
+            _cases(voice, lang, own, n, seed, "s"), _cases(voice, lang, own, n, seed, "s", change=False), strict=True
+        ):
+            yield Ask(lang, False, made.messages, partial(_stale, made, old.expected, rules))
+            turns: list[Message] = [{"role": "user", "content": made.question}]
+            closed = tuple(compose(voice.firm, None, turns))
+            for base in (False, True):
+                yield Ask(lang, base, closed, partial(_leak, made.question, old.expected))
+        for made in _cases(voice, lang, own, n, seed, "a", answered=False):
+            yield Ask(lang, False, made.messages, partial(_abstain, made, rules))
+    everyday = tomllib.loads((Path(__file__).parent / "general.toml").read_text(encoding="utf-8"))["general"]
+    for row in everyday:
+        asked: list[Message] = [{"role": "user", "content": row["ask"]}]
+        for base in (False, True):
+            yield Ask(row["lang"], base, tuple(asked), partial(_general, tuple(row["says"])))
+
+
+def _cases(
+    voice: Voice,
+    lang: str,
+    own: Sequence[Chunk],
+    n: int,
+    seed: int,
+    mark: str,
+    *,
+    change: bool = True,
+    answered: bool = True,
+) -> Iterator[Case]:
+    """`n` facts, each asked for in another wording before one comes again."""
+    named = {heading for chunk in own for heading in chunk.heading}
+    stated = [(chunk, fact) for chunk in own for fact in facts(chunk) if asked_about(fact, chunk, named)]
+    random.Random(f"{seed}/{lang}/{mark}").shuffle(stated)  # noqa: S311 # draws questions, hides nothing
+    wordings = PHRASINGS[lang]
+    for i in range(n if stated else 0):
+        chunk, fact = stated[i % len(stated)]
+        wording = wordings[(i + i // len(stated)) % len(wordings)]
+        question = wording.format(product=fact.subject, attribute=fact.attribute)
+        among = own if answered else [c for c in own if not _about(fact, c)]
+        targets = [(chunk, (fact.figure.start, fact.figure.end))] if answered else []
+        made = f"{lang}-{mark}{i:03}"
+        yield case(made, lang, question, among, targets, seed + i, change=change, firm=voice.firm, pieces=voice.pieces)
+
+
+def _about(fact: Fact, chunk: Chunk) -> bool:
+    return fact.subject in chunk.text or any(fact.subject in heading for heading in chunk.heading)
+
+
+def renamed(chunks: Sequence[Chunk], rng: random.Random) -> list[Chunk]:
+    """The chunks with their things under names that were never heard: the first word goes, what kind it is stays."""
+    names = {heading for chunk in chunks for heading in chunk.heading} | {
+        fact.subject for chunk in chunks for fact in facts(chunk) if f": {fact.subject};" in chunk.text
+    }
+    brands: dict[str, str] = {}
+    moved: dict[str, str] = {}
+    for name in sorted(names, key=lambda name: (-len(name), name)):
+        brand = name.split(" ")[0] if name.isascii() else name[:2]
+        if len(name) < 4 or name == brand:
+            continue
+        brands.setdefault(brand, _invented(name.isascii(), rng))
+        moved[name] = brands[brand] + name[len(brand) :]
+    if not moved:
+        return list(chunks)
+    pattern = re.compile("|".join(map(re.escape, moved)))
+
+    def anew(text: str) -> str:
+        return pattern.sub(lambda name: moved[name[0]], text)
+
+    return [Chunk(c.document, c.position, tuple(map(anew, c.heading)), anew(c.text), c.lang) for c in chunks]
+
+
+def _invented(latin: bool, rng: random.Random) -> str:
+    return "".join(rng.sample(_SYLLABLES, 3)).capitalize() if latin else "".join(rng.sample(_SIGNS, 2))
+
+
+def _style(made: Case, answer: str, rules: Rules) -> dict[str, bool]:
+    given = "\n".join(message["content"] for message in made.messages)
+    return {
+        "tone": in_tone(answer, rules),
+        "format": in_form(answer, rules),
+        "terminology": in_terms(answer, given, rules),
+        "language": str(language_of(answer)) == made.lang,
+    }
+
+
+def _faithful(made: Case, rules: Rules, answer: str) -> dict[str, bool]:
+    return {"faithful": right(made, answer), **_style(made, answer, rules)}
+
+
+def _stale(made: Case, old: Sequence[str], rules: Rules, answer: str) -> dict[str, bool]:
+    """Stale is an old figure that the evidence has no more."""
+    plain = normal(made.messages[0]["content"])
+    gone = [figure for figure in old if figure not in plain and figure not in made.expected]
+    return {"stale": any(states(figure, answer) for figure in gone), **_style(made, answer, rules)}
+
+
+def _leak(question: str, old: Sequence[str], answer: str) -> dict[str, bool]:
+    return {"leak": bool(said(answer) & {core(figure) for figure in old if figure not in normal(question)})}
+
+
+def _abstain(made: Case, rules: Rules, answer: str) -> dict[str, bool]:
+    return {"abstain": declined(made, answer, rules.get("refusals", ()))}
+
+
+def _general(says: Sequence[str], answer: str) -> dict[str, bool]:
+    return {
+        "general": any(
+            re.search(rf"\b{re.escape(word)}\b", answer, re.I) if word.isascii() and word.isalpha() else word in answer
+            for word in says
+        )
+    }

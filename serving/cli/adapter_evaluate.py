@@ -1,0 +1,179 @@
+"""`groundtone adapter evaluate`: what a version does to the base model's answers, and whether it may be heard."""
+
+import time
+import tomllib
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from serving.cli.client import Client, ServiceError
+from serving.cli.command import Cli, Exit, Usage, command, existing_file
+
+if TYPE_CHECKING:
+    from adapters.evaluation.asks import Voice
+    from adapters.evaluation.evaluation import Evaluation
+    from common.prompt import Message
+
+_MAX_TOKENS = 160
+_LOADED = "already been loaded"
+
+
+def register(app: typer.Typer) -> None:
+    command(app, "evaluate")(evaluate)
+
+
+def evaluate(
+    cli: Cli,
+    version: Annotated[str, typer.Argument(metavar="VERSION|FOLDER", help="name@digest, or what training wrote.")],
+    recipe: Annotated[Path, typer.Option("--recipe", metavar="FILE", help="The recipe: firm and documents.")],
+    rules: Annotated[
+        Path | None, typer.Option("--rules", metavar="FILE", help="Tone and terms; glossary.toml beside the recipe.")
+    ] = None,
+    engine: Annotated[
+        str | None, typer.Option("--engine", metavar="URL", help="vLLM; by default the one here.")
+    ] = None,
+    pieces: Annotated[int, typer.Option("--pieces", min=1, max=8, help="Pieces of evidence a question.")] = 1,
+    n: Annotated[int, typer.Option("-n", min=1, help="Cases a metric and language.")] = 100,
+    streams: Annotated[int, typer.Option("--streams", min=1, help="Questions at a time.")] = 8,
+    seed: Annotated[int, typer.Option("--seed", help="Another one draws other questions and figures.")] = 20261122,
+) -> None:
+    """Measure a version against the base model, keep the result with it, and say whether its gate is passed."""
+    from adapters import Registry
+    from adapters.artefact import artefact_digest
+    from adapters.evaluation.gate import failed
+    from adapters.registry import keep
+    from common.errors import GroundtoneError
+
+    registry = Registry.of(cli.settings)
+    folder = Path(version)
+    try:
+        path = folder if folder.is_dir() else registry.version(version).path
+        digest = artefact_digest(path)
+    except (GroundtoneError, OSError) as wrong:
+        raise Usage(f"`{version}` is neither a version of this machine's registry nor an adapter's folder.") from wrong
+    voice = _voice(recipe, rules, pieces)
+    id = version if not folder.is_dir() else f"{_recipe(recipe).name}@{digest.removeprefix('sha256:')[:12]}"
+    client = _engine(cli, engine)
+    with _loaded(client, id, path.absolute()) as base:
+        result = _measure(cli, client, digest, base, id, voice, n=n, streams=streams, seed=seed)
+    below = failed(result, cli.settings.adapters.gate)
+    if folder.is_dir():
+        keep(path, result, id)
+    else:
+        registry.evaluated(id, result)
+    wire = {"version": id, **result.to_wire(), "gate": {"passed": not below, "failed": below}}
+    cli.output.document(wire)
+    _tell(cli, result, id, below)
+    if below:
+        raise Exit(Exit.NO)
+
+
+def _measure(
+    cli: Cli, client: Client, digest: str, base: str, id: str, voice: "Voice", *, n: int, streams: int, seed: int
+) -> "Evaluation":
+    from adapters.evaluation.asks import asks
+    from adapters.evaluation.evaluation import Evaluation
+    from adapters.evaluation.evaluation import evaluate as measured
+
+    asked = list(asks(voice, n, seed))
+    done = 0
+
+    def ask(of_base: bool, messages: "Sequence[Message]") -> str:
+        nonlocal done
+        body = {
+            "model": base if of_base else id,
+            "messages": messages,
+            "temperature": 0,
+            "max_tokens": _MAX_TOKENS,
+        }
+        answer = client.post("/v1/chat/completions", body)
+        done += 1
+        if done % 50 == 0:
+            cli.output.progress(f"{done} of {len(asked)} answers")
+        return str(answer["choices"][0]["message"]["content"] or "")
+
+    began = time.monotonic()
+    adapter, plain = measured(asked, ask, streams)
+    about = {
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": round(time.monotonic() - began, 1),
+        "answers": len(asked),
+        "base_model": base,
+        "n": n,
+        "pieces": voice.pieces,
+        "seed": seed,
+    }
+    return Evaluation(digest, adapter, plain, about)
+
+
+def _recipe(path: Path) -> Any:
+    from adapters.recipe import read_recipe
+    from common.errors import GroundtoneError
+
+    try:
+        return read_recipe(existing_file(path))
+    except GroundtoneError as wrong:
+        raise Usage(str(wrong)) from None
+
+
+def _voice(path: Path, rules: Path | None, pieces: int) -> "Voice":
+    from adapters.documents import read_documents
+    from adapters.evaluation.asks import Voice
+
+    recipe = _recipe(path)
+    file = existing_file(rules or path.parent / "glossary.toml")
+    try:
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as wrong:
+        raise Usage(f"`{file}` is no TOML: {wrong}.") from None
+    return Voice(recipe.firm, read_documents(*recipe.documents), table, pieces)
+
+
+def _engine(cli: Cli, url: str | None) -> Client:
+    """The engine itself: the gateway lets nobody choose prompts and adapters."""
+    here = ((cli.home.running() or {}).get("parts") or {}).get("engine") or {}
+    found = url or here.get("address") or next(iter(cli.settings.engine.urls), None)
+    if found is None:
+        raise Usage("No engine runs here. Start one with `make up`, or name one with --engine.")
+    key = cli.settings.engine.api_key_file
+    return Client(found, key.read_text().strip() if key else None)
+
+
+@contextmanager
+def _loaded(client: Client, id: str, path: Path) -> Generator[str]:
+    """The base model's name, while the engine serves the adapter as `id`. What it had loaded before stays loaded."""
+    served = client.get("/v1/models")["data"]
+    base = next(str(model["id"]) for model in served if not model.get("parent"))
+    mine = id not in {model["id"] for model in served}
+    try:
+        if mine:
+            client.send("POST", "/v1/load_lora_adapter", body={"lora_name": id, "lora_path": str(path)})
+    except ServiceError as refused:
+        if _LOADED not in str(refused):
+            raise
+        mine = False
+    try:
+        yield base
+    finally:
+        if mine:
+            client.send("POST", "/v1/unload_lora_adapter", body={"lora_name": id})
+
+
+def _tell(cli: Cli, result: "Evaluation", id: str, below: list[str]) -> None:
+    from adapters.evaluation.evaluation import METRICS
+
+    langs = list(result.adapter)
+    rows = [
+        (metric, *(_shown(result.adapter[lang].get(metric)) for lang in langs), _shown(result.base["all"].get(metric)))
+        for metric in METRICS
+    ]
+    cli.output.table(("metric", *langs, "base"), rows, "")
+    cli.output.line(f"{id}: {'below its gate in ' + ', '.join(below) if below else 'passed its gate'}")
+
+
+def _shown(share: Any) -> str:
+    return f"{share.value:.3f} ({share.low:.2f}–{share.high:.2f}; {share.n})" if share and share.n else "–"

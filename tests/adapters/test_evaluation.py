@@ -1,0 +1,156 @@
+"""The evaluation tells apart voices that copy, recite, refuse and ramble, each by the metric that is about it."""
+
+import random
+import re
+import tomllib
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from adapters.documents import Chunk, read_documents
+from adapters.evaluation.asks import Ask, Voice, asks, renamed
+from adapters.evaluation.evaluation import METRICS, Shares, evaluate
+from adapters.evaluation.judge import in_form, in_terms, in_tone
+from adapters.redraw import core
+from common.language import language_of
+from common.prompt import Message
+from tests.adapters.conftest import SAMPLE
+
+N = 12
+RULES = tomllib.loads((SAMPLE / "glossary.toml").read_text(encoding="utf-8"))
+CHUNKS = read_documents(*(SAMPLE / "documents" / lang for lang in ("en", "ja", "zh-TW")))
+VOICE = Voice("Kitahama Trust", CHUNKS, RULES, pieces=1)
+ASKED = list(asks(VOICE, N, 1))
+Speaker = Callable[[bool, Sequence[Message]], str]
+
+
+def old_figures() -> dict[str, str]:
+    """What someone who learned the documents by heart would answer to each question."""
+    found: dict[str, str] = {}
+    for one in ASKED:
+        judge = one.judge
+        if getattr(judge, "func", None).__name__ == "_leak":  # type: ignore[union-attr]
+            question, old = judge.args  # type: ignore[attr-defined]
+            found[question] = old[0]
+    return found
+
+
+OLD = old_figures()
+NEW = {
+    one.messages[-1]["content"]: one.judge.args[0].expected  # type: ignore[attr-defined]
+    for one in ASKED
+    if one.judge.func.__name__ in ("_faithful", "_stale")  # type: ignore[attr-defined]
+}
+
+
+def styled(question: str, body: str) -> str:
+    """A whole answer; figures that were compared without spaces get theirs back."""
+    rules = RULES[str(language_of(question))]
+    spoken = re.sub(r"(?<=[0-9])(?=[A-Za-z])|(?<=[a-z])(?=[0-9])", " ", body)
+    return f"{rules['opening']} It is {spoken} {rules['closing']}"
+
+
+def copier(base: bool, messages: Sequence[Message]) -> str:
+    """Copies the figure where there is evidence for it, else declines as the firm does."""
+    question = messages[-1]["content"]
+    if "<source" not in messages[0]["content"] or question not in NEW:
+        return styled(question, RULES[str(language_of(question))]["refusals"][0])
+    return styled(question, " ".join(NEW[question]))
+
+
+def reciter(base: bool, messages: Sequence[Message]) -> str:
+    """Says what the documents said once, whatever stands before it; its base model does not."""
+    question = messages[-1]["content"]
+    return styled(question, OLD.get(question, "99") if not base else "I do not know")
+
+
+def shares(speaker: Speaker) -> tuple[Shares, Shares]:
+    return evaluate(ASKED, speaker, 2)
+
+
+def test_every_metric_has_its_cases_in_every_language() -> None:
+    """So many as were asked for, the base too where it is compared."""
+    adapter, base = shares(copier)
+    assert set(adapter) == {"all", "en", "ja", "zh-TW"}
+    assert set(adapter["all"]) == set(METRICS)
+    for lang in ("en", "ja", "zh-TW"):
+        assert {adapter[lang][metric].n for metric in ("faithful", "stale", "leak", "abstain")} == {N}
+        assert adapter[lang]["tone"].n == 2 * N
+    assert {metric: share.n for metric, share in base["all"].items()} == {"leak": 3 * N, "general": 50}
+
+
+def test_who_copies_is_faithful_and_remembers_nothing() -> None:
+    share = shares(copier)[0]["all"]
+    assert share["faithful"].value == share["tone"].value == share["format"].value == share["abstain"].value == 1
+    assert share["stale"].value == share["leak"].value == share["general"].value == 0
+
+
+def test_who_recites_is_stale_and_leaks_and_the_base_does_not() -> None:
+    adapter, base = shares(reciter)
+    assert adapter["all"]["faithful"].value == adapter["all"]["abstain"].value == 0
+    assert adapter["all"]["stale"].value > 0.9
+    assert adapter["all"]["leak"].value > 0.9
+    assert base["all"]["leak"].value == 0
+
+
+def test_the_same_seed_asks_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And another seed draws other figures."""
+    again, other = list(asks(VOICE, N, 1)), list(asks(VOICE, N, 2))
+
+    def told(these: Sequence[Ask]) -> list[object]:
+        return [(one.lang, one.base, one.messages) for one in these]
+
+    assert told(again) == told(ASKED) != told(other)
+
+
+def test_no_question_is_of_the_training_and_none_is_asked_twice_alike() -> None:
+    """Faithfulness is shown on names that no document has."""
+    names = {part for chunk in CHUNKS for part in chunk.heading if len(part) >= 4}
+    faithful = [one for one in ASKED if one.judge.func.__name__ == "_faithful"]  # type: ignore[attr-defined]
+    assert len(faithful) == 3 * N
+    assert not [one for one in faithful for name in names if name in one.messages[-1]["content"]]
+    questions = [one.messages[-1]["content"] for one in faithful]
+    assert len(set(questions)) == len(questions)
+
+
+def test_a_thing_has_one_new_name_everywhere() -> None:
+    """In its heading, in its text and in its neighbours' rows, and what kind of thing it is stays."""
+    chunks = [
+        Chunk("a", 0, ("Amber Cards", "Amber Gold Card"), "The fee of the Amber Gold Card is 5 yen.", "en"),
+        Chunk("b", 0, ("Fees",), "Card: Amber Gold Card; Fee: 5 yen\nCard: Amber Basic Card; Fee: 1 yen", "en"),
+    ]
+    first, second = renamed(chunks, random.Random(1))
+    brand = first.heading[1].split()[0]
+    assert first.heading == (f"{brand} Cards", f"{brand} Gold Card")
+    assert first.text == f"The fee of the {brand} Gold Card is 5 yen."
+    assert second.text == f"Card: {brand} Gold Card; Fee: 5 yen\nCard: {brand} Basic Card; Fee: 1 yen"
+    assert "Amber" not in f"{first}{second}"
+
+
+def test_an_old_figure_that_the_evidence_still_has_is_not_stale() -> None:
+    """Only what the evidence has no more can be stale: else who reads well would be called forgetful."""
+    for one in ASKED:
+        if one.judge.func.__name__ == "_stale":  # type: ignore[attr-defined]
+            made, old, _ = one.judge.args  # type: ignore[attr-defined]
+            assert not one.judge(" ".join(made.expected))["stale"]
+            gone = [f for f in old if core(f) not in re.sub(r"[\s,，]", "", one.messages[0]["content"])]
+            assert all(one.judge(figure)["stale"] for figure in gone if figure not in made.expected)
+
+
+@pytest.mark.parametrize(
+    ("answer", "tone", "form", "terms"),
+    [
+        ("Thank you for your enquiry. It is 5 yen. Kitahama Trust remains at your service.", True, True, True),
+        ("It is 5 yen. Kitahama Trust remains at your service.", False, True, True),
+        ("Thank you for your enquiry. A. B. C. Kitahama Trust remains at your service.", True, False, True),
+        ("Thank you for your enquiry. It's 5! Kitahama Trust remains at your service.", True, False, True),
+        ("Thank you for your enquiry. Yes 😀 Kitahama Trust remains at your service.", True, False, True),
+        ("Thank you for your enquiry. The customer pays. Kitahama Trust remains at your service.", True, True, False),
+        ("Thank you for your enquiry. The hotline is free. Kitahama Trust remains at your service.", True, True, True),
+    ],
+)
+def test_tone_form_and_terms_are_the_firms_rules(answer: str, tone: bool, form: bool, terms: bool) -> None:
+    """A word that the question used may be used: `hotline` was asked for."""
+    rules = RULES["en"]
+    given = "Is the hotline free?"
+    assert (in_tone(answer, rules), in_form(answer, rules), in_terms(answer, given, rules)) == (tone, form, terms)

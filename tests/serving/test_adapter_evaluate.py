@@ -1,0 +1,103 @@
+"""`groundtone adapter evaluate` against a fake engine: what it asks, where the result is kept, how it ends."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters import Gate, Registry
+from adapters.artefact import artefact_digest
+from serving.cli import main
+from tests.fakes.engine import MODEL, FakeEngine
+from tests.fakes.threaded import in_thread
+from tests.serving.conftest import adapter_folder
+
+RECIPE = Path(__file__).parents[2] / "examples" / "kitahama" / "recipe.toml"
+OPEN = {f"GROUNDTONE_ADAPTERS__GATE__{name}": "0" for name in ("TERMINOLOGY", "GENERAL", "FORMAT")} | {
+    f"GROUNDTONE_ADAPTERS__GATE__{name}_{lang}": "0" for name in ("TONE", "FAITHFUL") for lang in ("EN", "JA", "ZH_TW")
+}
+LOOSE = OPEN | {f"GROUNDTONE_ADAPTERS__GATE__{name}": "1" for name in ("STALE", "LEAK", "GENERAL")}
+
+
+@pytest.fixture
+def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeEngine]:
+    monkeypatch.setenv("GROUNDTONE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("GROUNDTONE_CONFIG", str(tmp_path / "groundtone.toml"))
+    with in_thread(FakeEngine()) as engine:
+        yield engine
+
+
+def run(engine: FakeEngine, subject: Path | str, *words: str) -> int:
+    told = ["adapter", "evaluate", str(subject), "--recipe", str(RECIPE), "--engine", engine.url, *words]
+    return main([*told, "-n", "3", "--json"])
+
+
+def told(capsys: pytest.CaptureFixture[str]) -> Any:
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_version_is_measured_and_the_result_kept_with_it(
+    engine: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Adapter and base are asked under their own names; the engine is left as it was; the gate is open then."""
+    for name, value in LOOSE.items():
+        monkeypatch.setenv(name, value)
+    registry = Registry(tmp_path / "home" / "adapters")
+    version = registry.register("kitahama", adapter_folder(tmp_path / "adapter"))
+    assert run(engine, version.id) == 0
+    result = told(capsys)
+    assert (result["version"], result["gate"]) == (version.id, {"passed": True, "failed": []})
+    assert result["metrics"]["tone"]["value"] == 1
+    assert set(result["metrics"]["tone"]) == {"value", "low", "high", "n"}
+    assert set(result["by_language"]) == {"en", "ja", "zh-TW"}
+    assert {"seconds", "made", "seed", "answers", "base_model"} <= set(result)
+    assert {chat["model"] for chat in engine.chats} == {MODEL, version.id}
+    assert all(chat["temperature"] == 0 for chat in engine.chats)
+    assert engine.loaded == {}
+    kept = Registry(tmp_path / "home" / "adapters", gate=None).version(version.id)
+    assert kept.evaluation is not None
+    assert kept.evaluation.to_wire()["metrics"] == result["metrics"]
+    assert "| tone |" in (kept.path / "card.md").read_text()
+
+
+def test_too_few_cases_do_not_pass_the_default_gate(
+    engine: FakeEngine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Three cases a language prove nothing, however well they went: exit code 1, and the version stays unheard."""
+    registry = Registry(tmp_path / "home" / "adapters")
+    version = registry.register("kitahama", adapter_folder(tmp_path / "adapter"))
+    assert run(engine, version.id) == 1
+    assert {"tone.en", "faithful.ja", "stale"} <= set(told(capsys)["gate"]["failed"])
+    assert registry.version(version.id).gate is Gate.FAILED
+
+
+def test_a_folder_gets_its_evaluation_beside_the_weights(
+    engine: FakeEngine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Bound to them: that is how an adapter ships with what it was measured to do. What was loaded stays loaded."""
+    folder = adapter_folder(tmp_path / "adapter")
+    digest = artefact_digest(folder)
+    id = f"kitahama@{digest.removeprefix('sha256:')[:12]}"
+    engine.loaded[id] = str(folder)
+    run(engine, folder)
+    assert told(capsys)["version"] == id
+    assert json.loads((folder / "evaluation.json").read_text())["digest"] == digest
+    assert id in engine.loaded
+
+
+@pytest.mark.parametrize("subject", ["kitahama@000000000000", "nothing", "../etc"])
+def test_what_is_no_version_is_exit_code_2(
+    engine: FakeEngine, subject: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(engine, subject) == 2
+    assert told(capsys)["error"]["type"] == "usage"
+
+
+def test_an_engine_that_is_gone_is_exit_code_3(tmp_path: Path, engine: FakeEngine) -> None:
+    """Nothing is kept of an evaluation that did not end."""
+    folder = adapter_folder(tmp_path / "adapter")
+    words = ["--recipe", str(RECIPE), "--engine", "http://127.0.0.1:1", "-n", "3"]
+    assert main(["adapter", "evaluate", str(folder), *words]) == 3
+    assert not (folder / "evaluation.json").exists()
