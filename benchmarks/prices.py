@@ -3,8 +3,8 @@
     python -m benchmarks.prices [--changes 40] [--write]
 
 The sample's product table, polled as `groundtone.toml` says, with the bundled embedder and the exact search, in this
-process; nothing else is ingested meanwhile. The clock starts when the transaction that changes the price has been
-committed, and stops when a new question's evidence has the new price.
+process; nothing else is ingested meanwhile. The clock starts when the transaction that changes the price
+has been committed, and stops when a new question's evidence has the new price; one is asked every 20 ms.
 """
 
 import argparse
@@ -27,6 +27,7 @@ from retrieval.vectors import Vectors
 SAMPLE = ROOT / "examples" / "kitahama"
 ME = Principal("default", "k_bench", frozenset({"*"}), frozenset(Scope))
 GIVE_UP = 30.0
+PAUSE = 0.02  # one who asks without a pause holds a core that the change needs
 
 
 def source(products: Path) -> SqlSource:
@@ -43,6 +44,7 @@ def until_fresh(knowledge: Knowledge, price: int) -> float:
         found = knowledge.search.search(ME, ["kitahama"], "What is the fee of the Pilot Tax Class?", top_k=1)
         if f"{price:,} yen" in found.evidence[0].text:
             return time.perf_counter() - began
+        time.sleep(PAUSE)
     raise SystemExit(f"the price {price} did not come within {GIVE_UP:g} s")
 
 

@@ -19,11 +19,15 @@ NAME = "e5-small-q4+use-m3"
 E5_SHARE = 0.88
 """The share of e5 in the cosine. Its cosines lie close together, so that this weighs the two about alike."""
 _BATCH = 8
+_FEW = 2  # texts, as a changed price or sentence makes them: somebody waits for these
 _LOW_PRIORITY = 3
 
 
 class Bundled:
-    """Two instances of e5. The one for passages runs in a thread of its own that yields to everything else."""
+    """Two instances of e5, so that a question waits for no passage. Many passages yield to everything else.
+
+    A few are embedded at once, in the caller's thread: at low priority a busy machine leaves them waiting for seconds.
+    """
 
     def __init__(self, revision: str | None = None) -> None:
         # By default the engine's threads spin while they wait: on a busy machine a question then takes half a second
@@ -34,13 +38,15 @@ class Bundled:
         self._asking: Any = E5()
         self._reading: Any = E5()
         self._both: Any = USE(threads=1)
-        self._asked = threading.Lock()
+        self._asked, self._read_one = threading.Lock(), threading.Lock()
         self._reader = ThreadPoolExecutor(1, "embed-passages", initializer=_yield_to_others)
         probes = self.passages(PROBES)
         self.dimension = int(probes.shape[1])
         self.fingerprint = fingerprint(named(NAME, revision), probes)
 
     def passages(self, texts: Sequence[str]) -> Vectors:
+        if 0 < len(texts) <= _FEW:
+            return self._read(list(texts))
         parts = [self._reader.submit(self._read, list(texts[i : i + _BATCH])) for i in range(0, len(texts), _BATCH)]
         return np.concatenate([part.result() for part in parts]) if parts else self._nothing()
 
@@ -51,7 +57,8 @@ class Bundled:
             return self._joined(self._asking.query(list(texts)), texts)
 
     def _read(self, texts: list[str]) -> Vectors:
-        return self._joined(self._reading.passage(texts), texts)
+        with self._read_one:
+            return self._joined(self._reading.passage(texts), texts)
 
     def _joined(self, e5: Any, texts: Sequence[str]) -> Vectors:
         use = np.asarray(self._both.encode(list(texts)), dtype=np.float32)

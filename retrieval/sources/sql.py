@@ -1,8 +1,9 @@
 """Polls a database and publishes the rows that changed in it.
 
 Two looks. The quick one reads the rows whose cursor is at the highest one seen or above it, and finds a changed price
-at once. The whole one compares every row: it finds what is gone, and what a long transaction committed below the
-cursor. It takes its share of the time: often where it is quick, seldom where the table is large.
+at once: a SQLite file is looked at as soon as it is written to, others at every interval. The whole one compares every
+row: it finds what is gone, and what a long transaction committed below the cursor. It takes its share of the time:
+often where it is quick, seldom where the table is large.
 """
 
 import logging
@@ -27,6 +28,8 @@ _TOGETHER = 64  # what one look found becomes one snapshot, up to so many rows
 _AT_ONCE = 16  # of more, so many at a time: others are published between them
 _SHARE = 50  # a whole look costs at most a fiftieth of the time
 _TRIED_AGAIN = 30.0  # seconds, for a row that could not be published
+_GLANCE = 0.05  # seconds, after which a file's time of change is looked at again
+_RARELY = 10  # times as long as a look took nothing is looked at, however often the file is written to
 _PATIENCE = 15.0  # seconds, after which a database that has not answered yet keeps nobody from starting
 
 
@@ -41,6 +44,7 @@ class SqlWatch(Watcher):
         self._backlog: list[Fact | str] = []  # what to publish, and keys of what to remove
         self._cursor: Any = None  # the highest that was seen; not kept over a restart, which looks at every row
         self._whole_due = 0.0
+        self._stamp: object = None  # of the file, before the last look
         self._failed: dict[str, tuple[str, float]] = {}  # by key: the digest that failed, and when to try it again
         self._twice: set[str] = set()
 
@@ -71,7 +75,7 @@ class SqlWatch(Watcher):
         if self._paused:
             self._backlog = []
             self._rest_paused()
-            self._rest(1.0)
+            self._rest(1.0, 1.0)
         elif self._backlog:
             count = len(self._backlog) if len(self._backlog) <= _TOGETHER and not self.done else _AT_ONCE
             some, self._backlog = self._backlog[:count], self._backlog[count:]
@@ -81,15 +85,23 @@ class SqlWatch(Watcher):
             self._look(whole=self._cursor is None or began >= self._whole_due)
             if not self._backlog:
                 self._in_step()
-                self._rest(max(self._sql.interval, time.monotonic() - began))
+                took = time.monotonic() - began
+                self._rest(max(self._sql.interval, took), max(_GLANCE, _RARELY * took))
 
-    def _rest(self, seconds: float) -> None:
-        self._woken.wait(seconds)
+    def _rest(self, seconds: float, least: float) -> None:
+        """Waits `seconds`, after `least` only until the file is written to, and never longer than until woken."""
+        end = time.monotonic() + seconds
+        wait = min(seconds, least)
+        while not self._woken.wait(wait):
+            wait = min(end - time.monotonic(), _GLANCE)
+            if wait <= 0 or self._table.stamp() != self._stamp:
+                break
         self._woken.clear()
 
     def _look(self, *, whole: bool) -> None:
         """Reads rows and makes a backlog of those that differ from what was published."""
         began = time.monotonic()
+        self._stamp = self._table.stamp()
         if whole:
             self._whole_due = math.inf  # until somebody asks for another look meanwhile
         found: dict[str, Fact] = {}

@@ -78,6 +78,13 @@ class Table:
                 "Check the source's url and query; the log has the database's own words.",
             ) from error
 
+    def stamp(self) -> object:
+        """Of a SQLite file and its log: times of change and sizes, cheap to compare. None for other databases."""
+        url = make_url(self._source.url)
+        if url.get_backend_name() != "sqlite" or not url.database:
+            return None
+        return tuple(_stat(f"{url.database}{ending}") for ending in ("", "-wal"))
+
     def close(self) -> None:
         if self._engine is not None:
             self._engine.dispose()
@@ -125,6 +132,14 @@ class Table:
         except (GroundtoneError, ValueError, TypeError) as error:
             told = str(error) if isinstance(error, GroundtoneError) else "The row does not fit the template's formats."
             return Fact(key or "(no key)", cursor, digest(repr(sorted(row.items())).encode()), error=told)
+
+
+def _stat(file: str) -> tuple[int, int] | None:
+    try:
+        status = Path(file).stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
 
 
 _MEDIA_TYPE = "text/plain; charset=utf-8"

@@ -383,6 +383,26 @@ def test_a_changed_price_of_the_samples_table_is_in_a_new_questions_snapshot(
     house.close()
 
 
+@pytest.mark.parametrize("journal", ["delete", "wal"])
+def test_a_sqlite_file_is_looked_at_as_soon_as_it_is_written_to(
+    journal: str, tmp_path: Path, shared_chroma: Chroma
+) -> None:
+    """However long the interval is, and wherever SQLite writes first."""
+    shop = Shop(House(tmp_path / "home", shared_chroma.url), create_engine(f"sqlite:///{tmp_path / 'products.db'}"))
+    shop.house.sources = [source(f"sqlite:///{tmp_path / 'products.db'}", interval=3600)]
+    with shop.engine.connect() as connection:
+        connection.execute(text(f"PRAGMA journal_mode={journal}"))
+    shop.run(TABLE)
+    shop.add("p/1", "apple", 100)
+    shop.house.open()
+    until(lambda: not shop.house.knowledge.missing())
+    for seconds, price in enumerate((120, 140), 1):
+        shop.price("p/1", price, at=f"2026-11-22 12:00:{seconds:02}")
+        shop.soon(f"The apple costs {price} yen.")
+    shop.house.close()
+    shop.engine.dispose()
+
+
 def test_the_samples_table_is_what_its_script_writes(tmp_path: Path) -> None:
     """Row by row and view by view."""
     runpy.run_path(str(SAMPLE / "make_products.py"))["main"](tmp_path / "products.db")
