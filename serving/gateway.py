@@ -2,6 +2,9 @@
 
 A worker that is told to end drains: it says so in /readyz and takes no new question, streams go on for
 `drain_seconds`, and what still runs then ends with a typed error and a recorded outcome.
+
+SIGHUP reads the configuration again. One that is not valid is refused, and the log says why. With a valid one the
+workers are replaced one by one, each once its successor serves: the socket stays open, and no request fails.
 """
 
 import logging
@@ -12,6 +15,7 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI
 from prometheus_client import multiprocess
+from pydantic import ValidationError
 from uvicorn.supervisors import Multiprocess
 
 from adapters import Registry
@@ -57,6 +61,24 @@ def seed_adapters(settings: Settings) -> None:
                 log.info("registered %s and moved the channel stable to it", version.id)
 
 
+class Workers(Multiprocess):
+    """The workers of one port, and the configuration that they run with."""
+
+    def handle_hup(self) -> None:
+        try:
+            settings = load()
+        except (ValidationError, ValueError) as wrong:
+            # Not the values that pydantic quotes: one of them may be a secret.
+            places = (
+                [".".join(map(str, e["loc"])) for e in wrong.errors()] if isinstance(wrong, ValidationError) else []
+            )
+            log.error("the new configuration is not valid at %s: the old one stays", ", ".join(places) or "all")
+            return
+        seed_adapters(settings)
+        log.info("the configuration %s takes over", settings.digest)
+        self.restart_all()
+
+
 def main() -> None:
     settings = load()
     log_to_stderr(settings.logs.format)
@@ -79,11 +101,10 @@ def main() -> None:
         proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=max(1, round(server.drain_seconds)),
+        # A successor imports and connects on a machine that is busy with answers.
+        timeout_worker_healthcheck=60,
     )
-    if server.workers == 1:
-        uvicorn.Server(config).run()
-    else:
-        Multiprocess(config, sockets=[config.bind_socket()]).run()
+    Workers(config, sockets=[config.bind_socket()]).run()
 
 
 if __name__ == "__main__":

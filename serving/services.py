@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import hmac
 import signal
+import time
 from collections.abc import Callable, Generator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -21,12 +22,15 @@ from serving.keys import Keys
 from serving.knowledge import Knowledge
 from serving.metrics import CONFIGURATION, QUEUE_DEPTH
 
+CLOSING_SECONDS = 1.0
+
 
 @dataclass(slots=True)
 class Life:
     """Whether new questions are taken. Drains before it ends."""
 
-    draining: bool = False
+    draining: float | None = None
+    """Since when, on the monotonic clock."""
 
     def drain_on_signals(self) -> None:
         """Drains from the moment the server is told to end, and leaves the ending to the server's own handler."""
@@ -36,12 +40,16 @@ class Life:
                 signal.signal(number, lambda sig, frame, ends=ends: self._drain(ends, sig, frame))
 
     def _drain(self, ends: Callable[[int, FrameType | None], Any], number: int, frame: FrameType | None) -> None:
-        self.draining = True
+        self.draining = self.draining or time.monotonic()
         ends(number, frame)
 
     def admit(self) -> None:
-        """Raises Draining once the process is on its way out."""
-        if self.draining:
+        """Raises Draining once the process is on its way out.
+
+        What was accepted while the server was closing its socket is still answered: another worker may hold that
+        socket already, and then no request fails when this one is replaced.
+        """
+        if self.draining is not None and time.monotonic() - self.draining > CLOSING_SECONDS:
             raise Draining("The service is restarting.", "Ask again in a few seconds.")
 
 
@@ -102,7 +110,7 @@ class Services:
 
     async def not_ready(self) -> list[str]:
         """Why the gateway can't answer yet; empty when it can."""
-        if self.life.draining:
+        if self.life.draining is not None:
             return ["draining"]
         checks = await asyncio.gather(self.knowledge.not_ready(), self.record.not_ready())
         return [*self.engine.not_ready(), *(reason for reasons in checks for reason in reasons)]

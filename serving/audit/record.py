@@ -13,7 +13,7 @@ from typing import Any, Self
 import orjson
 from rfc8785 import CanonicalizationError
 from sqlalchemy import Engine, func, insert, select, update
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 
 from common.canonical import canonical, digest
 from common.database import open_database
@@ -283,7 +283,11 @@ class Record:
 
 def _prepared(url: str) -> Engine:
     database = open_database(url)
-    metadata.create_all(database)
+    try:
+        metadata.create_all(database)
+    except (IntegrityError, ProgrammingError):
+        # Of two workers at the first start one makes the tables; the other finds them now.
+        metadata.create_all(database)
     return database
 
 

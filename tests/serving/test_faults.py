@@ -1,6 +1,7 @@
 """What a client sees when something behind the gateway fails, and what the record says of it."""
 
 import asyncio
+import time
 from typing import Any
 
 import aiohttp
@@ -10,6 +11,7 @@ from sqlalchemy import text
 
 from serving.audit.record import Record
 from serving.engine import replicas
+from serving.services import CLOSING_SECONDS
 from tests.fakes.engine import Fault
 from tests.serving.conftest import Gateway
 
@@ -189,8 +191,11 @@ async def test_more_answers_than_there_is_room_for_are_refused_at_once(gateway: 
 
 
 async def test_a_draining_gateway_says_so_and_takes_nothing_new(gateway: Gateway) -> None:
-    """Readiness fails first, so that a balancer looks elsewhere."""
-    gateway.services.life.draining = True
+    """Readiness fails first, so that a balancer looks elsewhere; what came while the socket closed is answered."""
+    gateway.services.life.draining = time.monotonic()
+    assert (await gateway.http.get("/readyz")).status == 503
+    assert (await gateway.ask()).status == 200
+    gateway.services.life.draining -= CLOSING_SECONDS
     assert (await gateway.http.get("/readyz")).status == 503
     response = await gateway.ask()
     assert (await response.json())["error"]["code"] == "draining"
