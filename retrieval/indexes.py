@@ -56,6 +56,7 @@ class Indexes:
         self.stopping = stopping
         self._building = threading.RLock()  # one round of repairs or rebuilding at a time
         self._left_behind: deque[tuple[float, str]] = deque()
+        self._followed: dict[str, int] = {}  # the snapshot up to which a process that does not write has the terms
         self.progress = (0, 0)  # texts embedded, of how many
 
     def embed(self, principal: Principal, seqs: Sequence[int]) -> None:
@@ -200,6 +201,19 @@ class Indexes:
                     raise
                 _log.warning("the lexical index was lost; it is built again from the ledger")
                 self.repair_terms()
+
+    def follow_terms(self, principal: Principal, head: int) -> None:
+        """Where another process writes: makes the terms found of what it has published up to `head`."""
+        if self._followed.get(principal.tenant, -1) >= head and not self.terms_lost.is_set():
+            return
+        with self._building:
+            after = -1 if self.terms_lost.is_set() else self._followed.get(principal.tenant, -1)
+            self.terms_lost.clear()
+            with self.ledger.read() as connection:
+                seqs = chunks.all_seqs(connection, principal, after)
+            for some in batches(seqs, _TERMS_AT_ONCE):
+                self.add_terms(principal, some)
+            self._followed[principal.tenant] = head
 
     def repair_terms(self) -> None:
         """Adds to the lexical index every chunk that was ever visible and that it lacks."""

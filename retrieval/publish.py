@@ -232,6 +232,7 @@ class Publisher:
         """Takes the lease if it is free, finishes what the writer before left staged, and compares the indexes."""
         with self._ledger.write() as connection:
             self._token = leases.acquire(connection, self._holder)
+            self._serving.follows = self._token is None
             if self._token is None:
                 return
             operations.fail_running(connection)

@@ -27,6 +27,7 @@ class Serving:
         self._each = {one.embedder.fingerprint: one for one in (first, second) if one is not None}
         self._first, self.now = first, first
         self.stopping = first.stopping
+        self.follows = False  # another process writes
         self._whole: dict[tuple[str, str], int] = {}  # the head up to which all is embedded
 
     @property
@@ -60,10 +61,11 @@ class Serving:
         """Makes this index serve, once the caller's transaction is done."""
         embeddings.register_embedder(connection, indexes.embedder.fingerprint, indexes.embedder.dimension)
 
-    def lacking(self, connection: Connection, indexes: Indexes) -> int:
-        """How many visible chunks have no vector of this embedder."""
+    def lacking(self, connection: Connection, indexes: Indexes, *, past: bool = False) -> int:
+        """How many visible chunks, or with `past` chunks of any time, have no vector of this embedder."""
         every = [service(name, "embedder") for name in tenants.names(connection)]
-        return sum(len(chunks.without_vector(connection, one, indexes.embedder.fingerprint)) for one in every)
+        fingerprint = indexes.embedder.fingerprint
+        return sum(len(chunks.without_vector(connection, one, fingerprint, past=past)) for one in every)
 
     def make_whole(self, principal: Principal) -> None:
         """Embeds with the other embedder what has come since the last time; and with both what belongs to the past."""

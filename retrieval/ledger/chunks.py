@@ -112,9 +112,10 @@ def names(connection: Connection, principal: Principal, seqs: Sequence[int]) -> 
     return found
 
 
-def all_seqs(connection: Connection, principal: Principal) -> list[int]:
-    """Every chunk that is or ever was visible: what the lexical index must hold."""
+def all_seqs(connection: Connection, principal: Principal, after: int = -1) -> list[int]:
+    """Every chunk that was visible in a snapshot, or that one after `after` showed: the lexical index must hold it."""
     query = select(visibility.c.chunk).where(visibility.c.tenant == principal.tenant).distinct()
+    query = query.where(visibility.c.first > after)
     return sorted(connection.execute(query).scalars())
 
 

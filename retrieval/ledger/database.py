@@ -78,6 +78,10 @@ class Turns:
         self._queue: deque[object] = deque()
         self._moved = threading.Condition()
 
+    def __len__(self) -> int:
+        """Who has it, and who waits for it."""
+        return len(self._queue)
+
     @contextmanager
     def mine(self) -> Generator[None]:
         ticket = object()

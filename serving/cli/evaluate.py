@@ -62,7 +62,7 @@ def evaluate(
 
     asked: list[Asked] = []
     for i, question in enumerate(asked_for, 1):
-        asked.append(_ask(cli, kb, question, top_k))
+        asked.append(ask(cli, kb, question, top_k))
         if i % 50 == 0:
             cli.output.progress(f"{i} of {len(asked_for)} questions asked")
     result = report(kb, asked, WEAK_BELOW)
@@ -77,13 +77,14 @@ def evaluate(
         raise Exit(Exit.NO)
 
 
-def _ask(cli: Cli, kb: str, question: "Question", top_k: int) -> "Asked":
+def ask(cli: Cli, kb: str, question: "Question", top_k: int, *, other_embedder: bool = False) -> "Asked":
+    """Asks one question, by the embedder that serves or by the one beside it."""
     from retrieval.evaluation.metrics import DEPTH
     from retrieval.evaluation.questions import Shown, answered_at
     from retrieval.evaluation.report import Asked
 
     began = time.perf_counter()
-    body = {"query": question.text, "top_k": DEPTH}
+    body = {"query": question.text, "top_k": DEPTH, "other_embedder": other_embedder}
     results: list[dict[str, Any]] = cli.client.post(path("v1", "knowledge", kb, "search"), body)["results"]
     seconds = time.perf_counter() - began
     shown = [Shown(r["document"], "\n".join([*r.get("heading", ()), r["text"]])) for r in results]
