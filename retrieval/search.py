@@ -88,6 +88,8 @@ class Search:
             pin = snapshots.pin(connection, principal, as_of)
             tenant = tenants.get(connection, principal)
             catalog = indexes.catalogs.caught_up(connection, principal)
+            if self._serving.follows:
+                indexes.follow_terms(principal, tenant.head)
             collection = embeddings.collection_of(connection, principal, indexes.embedder.fingerprint)
         allowed = catalog.allowed(principal, knowledge, pin.number, pin.clock, checked)
         rows = np.flatnonzero(allowed)
