@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import typer
 
 from serving.cli.check import Check, State
-from serving.cli.client import Client
+from serving.cli.client import Client, ServiceError, Unreachable
 from serving.cli.command import Cli, Exit, command
 
 _MARKS = {State.OK: "ok  ", State.WARN: "warn", State.FAIL: "FAIL"}
@@ -31,16 +31,21 @@ def doctor(cli: Cli) -> None:
 
 def _checks(cli: Cli) -> Iterator[Check]:
     from serving.cli.machine import machine_checks
-    from serving.cli.parts import adapter_checks, gateway_checks, part_checks
+    from serving.cli.parts import adapter_checks, engine_checks, gateway_checks, part_checks
 
     if cli.on_this_machine:
-        yield from machine_checks(cli.settings, cli.home, running=cli.home.running() is not None)
+        # In a container nothing but the answer on its port says that the gateway runs.
+        running = cli.home.running() is not None or _answers(cli.client)
+        yield from machine_checks(cli.settings, cli.home, running=running)
     gateway = list(gateway_checks(cli.client))
     yield from gateway
     parts = _parts(cli) if cli.on_this_machine else {}
     yield from part_checks(parts)
+    engines = [Client(url, _engine_key(cli)) for url in parts.get("engine", ())]
+    for engine in engines:
+        yield from engine_checks(engine, cli.settings.engine.max_model_len)
     if all(check.state is not State.FAIL for check in gateway if check.name in ("gateway", "key")):
-        yield from adapter_checks(cli.client, [Client(url, _engine_key(cli)) for url in parts.get("engine", ())])
+        yield from adapter_checks(cli.client, engines)
 
 
 def _parts(cli: Cli) -> dict[str, list[str]]:
@@ -58,3 +63,11 @@ def _parts(cli: Cli) -> dict[str, list[str]]:
 def _engine_key(cli: Cli) -> str | None:
     file = cli.settings.engine.api_key_file
     return file.read_text().strip() if file else None
+
+
+def _answers(client: Client) -> bool:
+    try:
+        client.send("GET", "/livez")
+    except (Unreachable, ServiceError):
+        return False
+    return True

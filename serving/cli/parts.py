@@ -1,5 +1,6 @@
 """What `groundtone doctor` looks at in a running service: the gateway, what stands behind it, the adapters."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from time import time
@@ -10,6 +11,8 @@ from serving.cli.client import Client, ServiceError, Unreachable
 
 HEALTH = {"engine": "/health", "vectors": "/api/v2/heartbeat", "knowledge": "/livez"}
 _SKEW = 5.0
+SAFE_VLLM = (0, 22, 0)
+"""CVE-2026-48710 and CVE-2026-48746 are mended there."""
 
 
 def gateway_checks(client: Client) -> Iterator[Check]:
@@ -67,6 +70,29 @@ def part_checks(addresses: Mapping[str, Sequence[str]]) -> Iterator[Check]:
                 yield fail(name, f"{url} answers with status {error.status}", f"See logs/{name}.log.")
             else:
                 yield ok(name, url)
+
+
+def engine_checks(engine: Client, window: int) -> Iterator[Check]:
+    """Whether an engine is new enough, and its window as large as the one that prompts are cut for."""
+    try:
+        version = str(engine.get("/version")["version"])
+        models = engine.get("/v1/models")["data"]
+    except Unreachable:
+        return  # its own line says it
+    except ServiceError as error:
+        yield fail("engine", f"{engine.url}: {error}", "Give gateway and engine the same key: engine.api_key_file.")
+        return
+    numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:3])
+    if numbers < SAFE_VLLM:
+        least = ".".join(map(str, SAFE_VLLM))
+        yield fail("engine version", f"vLLM {version}", f"Run {least} or newer: older ones have known holes.")
+    else:
+        yield ok("engine version", f"vLLM {version}")
+    served = min((model["max_model_len"] for model in models if model.get("max_model_len")), default=window)
+    if served < window:
+        yield fail("window", f"{served} tokens", f"Set engine.max_model_len to it, or --max-model-len to {window}.")
+    else:
+        yield ok("window", f"{served} tokens")
 
 
 def adapter_checks(client: Client, engines: Sequence[Client]) -> Iterator[Check]:

@@ -13,7 +13,11 @@ from typing import Any
 import pytest
 
 from serving.cli import main
+from serving.cli.check import State
+from serving.cli.client import Client
+from serving.cli.machine import mounted
 from serving.cli.output import plain
+from serving.cli.parts import engine_checks
 from tests.fakes.engine import FakeEngine
 from tests.fakes.gateway import ANSWER, FACTS, KEY, VERSION, FakeGateway, refusal
 from tests.fakes.threaded import in_thread
@@ -393,6 +397,21 @@ def test_doctor_looks_at_every_part_and_the_loaded_adapters(run: Run, gateway: F
         ran = run("doctor", "--json")
         assert ("adapter", "ok") in {(check["name"], check["state"]) for check in ran.document["checks"]}
         assert f"adapter            {VERSION} is loaded" in run("doctor").out
+
+
+def test_doctor_measures_the_engine_by_the_configuration() -> None:
+    """A version with known holes, and a window that is smaller than the one that prompts are cut for."""
+    with in_thread(FakeEngine(max_model_len=4096)) as engine:
+        found = {check.name: check.state for check in engine_checks(Client(engine.url, None), 8192)}
+        assert found == {"engine version": State.OK, "window": State.FAIL}
+        found = {check.name: check.state for check in engine_checks(Client(engine.url, None), 4096)}
+        assert found["window"] is State.OK
+
+
+def test_doctor_leaves_the_mode_of_a_mounted_key_to_its_host() -> None:
+    """A secret of a container is a mount of its own; a file of the state folder is not."""
+    assert mounted(Path("/proc"))
+    assert not mounted(Path(__file__))
 
 
 def test_doctor_tells_the_reasons_of_a_gateway_that_is_not_ready(told: Run, gateway: FakeGateway) -> None:
