@@ -41,6 +41,8 @@ from adapters.channels import Channel, Channels
 from adapters.evaluation import evaluation as evaluations
 from adapters.evaluation.evaluation import Evaluation
 from adapters.evaluation.gate import failed
+from adapters.signature import FILE as SIGNATURE
+from adapters.signature import Signatures
 from adapters.weights import BadWeights, copy_regular
 from common.errors import Conflict, ErrorCode, InvalidRequest, NotFound
 from common.settings import Gate as Thresholds
@@ -97,26 +99,43 @@ class Registry:
     """Safe to use from several processes at once. Synchronous: call it off the event loop, all but `resolve`."""
 
     def __init__(
-        self, directory: Path, *, max_rank: int = 16, base: Base | None = None, gate: Thresholds | None = None
+        self,
+        directory: Path,
+        *,
+        max_rank: int = 16,
+        base: Base | None = None,
+        gate: Thresholds | None = None,
+        signatures: Signatures | None = None,
     ) -> None:
         self._directory = directory
         self._max_rank = max_rank
         self._base = base
         self._gate = gate or Thresholds()
         self._heard = {Gate.PASSED} if self._gate.required else {Gate.PASSED, Gate.NONE}
+        self._signatures = signatures or Signatures()
+        self._held: dict[Path, tuple[tuple[object, ...], bool]] = {}
         self._read: dict[Path, tuple[tuple[int, int], Channels]] = {}
 
     @classmethod
     def of(cls, settings: Settings, base: Base | None = None) -> Self:
         """The registry that the configuration names."""
         adapters = settings.adapters
-        return cls(settings.adapters_directory, max_rank=adapters.max_rank, base=base, gate=adapters.gate)
+        signatures = Signatures(adapters.signing_key, adapters.trusted)
+        return cls(
+            settings.adapters_directory,
+            max_rank=adapters.max_rank,
+            base=base,
+            gate=adapters.gate,
+            signatures=signatures,
+        )
 
     def register(self, name: str, folder: Path, *, trusted: bool = False, digest: str | None = None) -> Version:
         """Copies the artefact in `folder`, checks the copy and keeps it. The same bytes are the same version.
 
-        An evaluation that comes along is kept only where its sender is `trusted`: else anyone who may register could
-        write one. `digest` is what the caller expects the artefact's to be. Raises InvalidRequest (`invalid_adapter`).
+        An evaluation that comes along is kept only where its sender is `trusted`, or its signature is: else anyone who
+        may register could write one. Where keys are trusted, a signature that comes along must be of one of them, and
+        without one this registry must be able to sign. `digest` is what the caller expects the artefact's to be.
+        Raises InvalidRequest (`invalid_adapter`).
         """
         home = self._home(name)
         home.mkdir(parents=True, exist_ok=True)
@@ -126,6 +145,10 @@ class Registry:
             artefact = check(scratch, self._base, self._max_rank)
             if digest is not None and digest != artefact.digest:
                 raise refused("Its digest is not the expected one.", "Send the artefact again.")
+            trusted |= self._came_signed(scratch)
+            brought = evaluations.read(scratch) if trusted else None
+            for left in (evaluations.FILE, evaluations.CARD):
+                (scratch / left).unlink(missing_ok=True)
             short = artefact.digest.removeprefix("sha256:")[:12]
             place = home / short
             if not place.exists():
@@ -140,22 +163,38 @@ class Registry:
                     path=place,
                 )
                 _write_json(scratch / _VERSION, {key: getattr(record, key) for key in _STORED})
+                self._signatures.sign(scratch)
                 _seal(scratch, place)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         version = self.version(f"{name}@{short}")
         if version.digest != artefact.digest:
             raise refused("A version with the same short digest and other bytes exists.", "Train the adapter again.")
-        if trusted and (brought := evaluations.read(folder)):
+        if brought is not None:
             return self.evaluated(version.id, brought)
         return version
+
+    def _came_signed(self, scratch: Path) -> bool:
+        """Whether a trusted key signed what came. A signature that nobody here can judge is left behind."""
+        signature = scratch / SIGNATURE
+        if signature.exists() and self._signatures.trusted:
+            if not self._signatures.holds(scratch):
+                raise refused("Its signature is not that of a trusted key over these files.", "Have it signed again.")
+            return True
+        signature.unlink(missing_ok=True)
+        if self._signatures.trusted and self._signatures.key is None:
+            raise refused("It carries no signature.", "Have it signed by a key of adapters.trusted.")
+        return False
 
     def evaluated(self, id: str, evaluation: Evaluation) -> Version:
         """Keeps an evaluation with its version, in place of an earlier one. Raises InvalidRequest for another's."""
         version = self.version(id)
         if evaluation.digest != version.digest:
             raise refused("The evaluation is of another artefact.", "Evaluate this one: groundtone adapter evaluate.")
+        if artefact_digest(version.path) != version.digest:
+            raise refused("The stored files are not those that were registered.", "Register the adapter again.")
         keep(version.path, evaluation, id)
+        self._signatures.sign(version.path)
         return self.version(id)
 
     def names(self) -> list[str]:
@@ -190,9 +229,10 @@ class Registry:
         return Version(**fields, gate=Gate.FAILED if below else Gate.PASSED, failed=below, evaluation=evaluation)
 
     def verify(self, id: str) -> bool:
-        """Whether the stored bytes are still those that the version's digest was made of."""
+        """Whether the stored bytes are those of the version's digest, and signed where keys are trusted."""
         version = self.version(id)
-        return artefact_digest(version.path) == version.digest
+        whole = artefact_digest(version.path) == version.digest and version.id == id
+        return whole and self._signatures.holds(version.path)
 
     def channels(self, name: str) -> Channels:
         """Where the channels of `name` point; empty ones where nothing does."""
@@ -220,9 +260,21 @@ class Registry:
 
     def _passed(self, id: str) -> bool:
         try:
-            return self.version(id).gate in self._heard
+            version = self.version(id)
         except NotFound:
             return False
+        return version.gate in self._heard and self._signed(version)
+
+    def _signed(self, version: Version) -> bool:
+        """Whether a trusted key signed what is there now; files are read again only where they changed."""
+        stamp = tuple(
+            (path.name, status.st_mtime_ns, status.st_size, status.st_ino)
+            for path in sorted(version.path.iterdir())
+            for status in (path.lstat(),)
+        )
+        if self._held.get(version.path, ((), False))[0] != stamp:
+            self._held[version.path] = (stamp, self._signatures.holds(version.path))
+        return self._held[version.path][1]
 
     def eligible(self, name: str, channel: str, version: str, share: int | None = None) -> Version:
         """The version, where `channel` may point to it.
@@ -236,6 +288,8 @@ class Registry:
             what = f"missed {', '.join(found.failed)}" if found.failed else "was not evaluated"
             do = "Train a better one." if found.failed else f"Run groundtone adapter evaluate {found.id}."
             raise Conflict(f"This version {what}.", do, code=ErrorCode.GATE_NOT_PASSED)
+        if not self._signed(found):
+            raise refused("No trusted key signed this version as it is.", "Register it again, signed.")
         if channel not in list(Channel):
             raise InvalidRequest("There is no such channel.", "Use stable or canary.", param="channel")
         if channel == Channel.CANARY and (share is None or not 1 <= share <= 100):
@@ -318,7 +372,7 @@ def _copy(folder: Path, scratch: Path) -> None:
     """The artefact's files into `scratch`, and nothing else: an unknown file is refused, not ignored."""
     if folder.is_symlink() or not folder.is_dir():
         raise refused("The artefact is no folder.", "Name the folder that training wrote.")
-    names = sorted(path.name for path in folder.iterdir() if path.name not in (evaluations.FILE, evaluations.CARD))
+    names = sorted(path.name for path in folder.iterdir())
     if unknown := [name for name in names if name not in (*REQUIRED, *OPTIONAL, _VERSION)]:
         raise refused(f"The artefact holds files that don't belong to it, {unknown[0]!r} for one.", "Remove them.")
     if missing := [name for name in REQUIRED if name not in names]:

@@ -168,6 +168,8 @@ class Adapters(Section):
     directory: Path | None = None
     max_rank: int = 16
     seed: dict[str, Path] = {}
+    signing_key: Path | None = None
+    trusted: tuple[Path, ...] = ()
     gate: Gate = Gate()
 
 

@@ -178,6 +178,10 @@ class Replicas:
         missing = 0
         for version in {**self.pointers.versions, **self._loading}.values():
             if version.id not in adapters:
+                if not await asyncio.to_thread(self._registry.verify, version.id):
+                    log.error("adapter %s is not what was registered, or not signed; it is not loaded", version.id)
+                    missing += version.id in self.pointers.versions
+                    continue
                 await replica.load_adapter(version.id, str(version.path.absolute()))
             if version.id not in replica.verified and not await self._changes_output(replica, version.id):
                 missing += version.id in self.pointers.versions
@@ -185,7 +189,7 @@ class Replicas:
             replica.verified.add(version.id)
             ADAPTER_LOADED.labels(version.id, replica.url).set(1)
         replica.models = frozenset({base, *replica.verified})
-        replica.problem = f"{missing} adapters change nothing" if missing else None
+        replica.problem = f"{missing} adapters change nothing or don't verify" if missing else None
 
     async def _changes_output(self, replica: Replica, adapter: str) -> bool:
         base = await replica.first_logprob(self.base_model)

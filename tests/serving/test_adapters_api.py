@@ -1,10 +1,14 @@
 """Registering adapters and moving channels over HTTP, with a fake engine that loads them."""
 
+import asyncio
 import io
 import json
+import pickle
+import struct
 import tarfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
@@ -128,3 +132,61 @@ async def test_what_has_not_passed_its_gate_reaches_no_channel(gateway: Gateway,
 
 def settings_folder(gateway: Gateway) -> Path:
     return gateway.services.settings.adapters_directory
+
+
+ATTACKS = {
+    "a path that climbs": lambda f, tar: tar.add(f / "adapter_config.json", "../adapter_config.json"),
+    "an absolute path": lambda f, tar: tar.addfile(tarfile.TarInfo("/adapter_config.json")),
+    "a .bin": lambda f, tar: tar.add(f / "adapter_config.json", "adapter_model.bin"),
+    "a hub id": lambda f, tar: f.joinpath("adapter_config.json").write_text('"someone/adapter"'),
+    "a URL": lambda f, tar: f.joinpath("adapter_config.json").write_text('"https://example.com/adapter"'),
+    "a pickle": lambda f, tar: f.joinpath("adapter_model.safetensors").write_bytes(pickle.dumps({})),
+    "a 10 GB header": lambda f, tar: f.joinpath("adapter_model.safetensors").write_bytes(
+        struct.pack("<Q", 10 * 1024**3) + b"{}" * 100
+    ),
+    "rank 4096": lambda f, tar: changed(f, r=4096),
+    "another base": lambda f, tar: changed(f, base_model_name_or_path="someone/another"),
+    "not a number": lambda f, tar: save_file(
+        {n: t * np.float32("nan") for n, t in load_file(f / "adapter_model.safetensors").items()},
+        f / "adapter_model.safetensors",
+    ),
+    "a wrong digest": lambda f, tar: f.joinpath("training.json").write_text('{"weights_digest": "sha256:00"}'),
+}
+
+
+def changed(folder: Path, **keys: object) -> None:
+    file = folder / "adapter_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | keys))
+
+
+async def test_the_engine_hears_of_no_bad_artefact(gateway: Gateway, tmp_path: Path) -> None:
+    """Each line of ABUSE.md 19, sent as an import from elsewhere: 400, no version, and no word to the engine."""
+    before = dict(gateway.engine.loaded)
+    for i, (name, attack) in enumerate(ATTACKS.items()):
+        folder = adapter_folder(tmp_path / f"bad{i}")
+        out = io.BytesIO()
+        with tarfile.open(fileobj=out, mode="w:gz") as tar:
+            attack(folder, tar)
+            for file in sorted(folder.iterdir()):
+                tar.add(file, file.name)
+        sent = await gateway.http.post("/v1/adapters/imported/versions", data=out.getvalue())
+        assert (sent.status, (await sent.json())["error"]["code"]) == (400, "invalid_adapter"), name
+    listed = (await (await gateway.http.get("/v1/adapters")).json())["data"]
+    assert [adapter["name"] for adapter in listed] == ["kitahama"]
+    assert gateway.engine.loaded == before
+
+
+async def test_what_was_changed_on_disk_is_not_loaded_again(gateway: Gateway) -> None:
+    """An engine that restarts gets the bytes that were registered, or none: here one byte of them was changed."""
+    version = gateway.services.registry.version(gateway.adapter)
+    weights = version.path / "adapter_model.safetensors"
+    held = bytearray(weights.read_bytes())
+    held[-1] ^= 1
+    weights.chmod(0o644)
+    weights.write_bytes(held)
+    gateway.engine.loaded.clear()
+    async with asyncio.timeout(20):
+        while (await gateway.http.get("/readyz")).status == 200:
+            await asyncio.sleep(0.02)
+    assert gateway.engine.loaded == {}
+    assert (await gateway.ask(model="tuned")).status == 503
