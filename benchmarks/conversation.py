@@ -83,7 +83,7 @@ def ways(knowledge: Knowledge, rewrite: Callable[[dict[str, Any]], str] | None) 
 
 
 def rewriter(url: str, model: str) -> Callable[[dict[str, Any]], str]:
-    """Asks a model to rewrite a follow-up; greedy, 48 new tokens, one example a language."""
+    """Asks a model to rewrite a follow-up; greedy, one line of at most 48 tokens, one example a language."""
     shown = (
         "Rewrite the last question so that it can be understood alone. Keep its language. Give the question only.\n\n"
         "Q: What does the Blue Account cost?\nQ: And the Red one?\nRewritten: What does the Red Account cost?\n\n"
@@ -94,7 +94,7 @@ def rewriter(url: str, model: str) -> Callable[[dict[str, Any]], str]:
     def rewrite(row: dict[str, Any]) -> str:
         asked = "".join(f"Q: {m['content']}\n" for m in row["messages"] if m["role"] == "user")
         messages = [{"role": "user", "content": f"{shown}{asked}Rewritten:"}]
-        body = {"model": model, "messages": messages, "temperature": 0, "max_tokens": 48}
+        body = {"model": model, "messages": messages, "temperature": 0, "max_tokens": 48, "stop": ["\n"]}
         reply = httpx.post(f"{url}/v1/chat/completions", json=body, timeout=120)
         reply.raise_for_status()
         said = str(reply.json()["choices"][0]["message"]["content"]).strip().splitlines()

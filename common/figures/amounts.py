@@ -10,6 +10,8 @@ from .value import Kind, exact
 
 _KNOWN_AFTER = prefixes(units.AFTER)
 _KNOWN_CONNECTORS = prefixes(units.CONNECTORS)
+_EACH = ("当たり", "あたり", "当り")
+_KNOWN_EACH = prefixes(_EACH)
 _CONNECTING_WORDS = prefixes(("to", "or", "and"))
 
 
@@ -19,6 +21,8 @@ def priced(c: Cursor, start: int, unit: str, at: int) -> list[Mark]:
     negative = c.at(start) in units.MINUS
     if c.at(at) in units.PLUS_MINUS and c.at(at):
         negative, at = c.at(at) in units.MINUS, at + 1
+    if c.at(at) == "(" and is_digit(c.at(at + 1)):
+        return _bracketed(c, start, unit, at + 1)
     found = numerals.number(c, at, money=True)
     if found is None or found.bad or found.form == "word":
         return []
@@ -59,6 +63,26 @@ def priced(c: Cursor, start: int, unit: str, at: int) -> list[Mark]:
     return [left, Mark(from_at, second_end, Kind.MONEY, second.value, unit)]
 
 
+def _bracketed(c: Cursor, start: int, unit: str, at: int) -> list[Mark]:
+    """Read what accounts write for a negative amount behind a currency mark: $(2,310) million."""
+    found = numerals.number(c, at, money=True)
+    if found is None or found.bad or c.at(found.end) != ")":
+        return []
+    whole = numerals.scaled(c, found._replace(end=found.end + 1))
+    return [Mark(start, whole.end, Kind.MONEY, exact(whole.value, -1), unit)]
+
+
+def fall(c: Cursor, at: int) -> list[Mark]:
+    """Read what accounts write for a fall: (6.8)%."""
+    found = numerals.number(c, at + 1) if is_digit(c.at(at + 1)) else None
+    if found is None or found.bad or c.at(found.end) != ")":
+        return []
+    after = suffixes.suffix(c, found.end + 1, found)
+    if after is None or after[1].kind is not Kind.PERCENT:
+        return []
+    return [Mark(at, after[0], Kind.PERCENT, after[1].of(found.value, -1), after[1].name)]
+
+
 def letters_priced(c: Cursor, start: int, at: int, letters: str) -> list[Mark]:
     """Read an amount behind letters: JPY 11,000, NT$3,600."""
     end = at + len(letters)
@@ -84,7 +108,8 @@ def _second(c: Cursor, at: int, *, money: bool = False) -> tuple[int, Number, in
         after = c.spaces(start + len(word))
         if after == start + len(word):
             return None
-    found = numerals.number(c, after, money=money)
+    signed = money and c.at(after) in units.SIGNS and c.at(after) == c.at(c.start)
+    found = numerals.number(c, after + signed, money=money)
     if found is None or found.bad:
         return None
     return after, found, found.end
@@ -99,6 +124,8 @@ def with_range(c: Cursor, start: int, at: int, left: Number) -> list[Mark]:
     if right is None:
         return []
     from_at, second, end = right
+    if _is_year(left) and not _is_year(second):
+        return []  # 17.4% in 2023 to 18.8% in 2024
     after = suffixes.suffix(c, end, second)
     if after is None:
         day = c.at(end)
@@ -147,6 +174,8 @@ def counted(c: Cursor, start: int, at: int) -> tuple[list[Mark], int]:
         end, unit = after
         if c.at(end) == "目":
             return [], end + 1
+        if found.value == 1 and unit.name == "share" and c.longest(end, _EACH, _KNOWN_EACH):
+            return [], end  # 1株当たり
         return [Mark(start, end, unit.kind, unit.of(found.value, sign), unit.name)], end
     return _bare(c, start, found, sign)
 
@@ -164,7 +193,7 @@ def _bare(c: Cursor, start: int, found: Number, sign: int) -> tuple[list[Mark], 
         if found.plain and letters.isupper() and start == end - len(found.plain):
             far = codes.identifier_end(c, stop)
             text = c.text[start:far].upper()
-            known = letters in ("D", "G", "P", "FA") and far == stop
+            known = letters in ("D", "G", "P", "FA", "Q", "H") and far == stop
             return ([], far) if known or "_" in text else ([Mark(start, far, Kind.CODE, text)], far)
         return [], codes.identifier_end(c, stop)
     nxt = c.at(end)
@@ -175,6 +204,10 @@ def _bare(c: Cursor, start: int, found: Number, sign: int) -> tuple[list[Mark], 
     if len(found.plain) > 1 and found.plain[0] == "0" and found.form == "digit":
         return [Mark(start, end, Kind.CODE, found.plain)], end
     return [Mark(start, end, Kind.NUMBER, exact(found.value, sign))], end
+
+
+def _is_year(number: Number) -> bool:
+    return len(number.plain) == 4 and 1900 <= number.value <= 2100
 
 
 def _negated(mark: Mark) -> Mark:

@@ -15,6 +15,8 @@ _NAMES = frozenset(
 )
 """Words of capitals and digits that name no product of a firm; never figures."""
 
+_TERM = re.compile(r"(?:Q[1-4]|H[12]|[FC]Y)(?:[FC]Y)?(?:[0-9]{2}|[0-9]{4})?")
+"""Quarters, half-years and business years: Q3, FY2024."""
 _MOST_PARTS = 8
 IDIOMS = (["24", "7"], ["50", "50"])
 """Fractions that state nothing."""
@@ -118,6 +120,8 @@ def code(c: Cursor, at: int) -> tuple[list[Mark], int]:
     has_digit = any(is_digit(mark) for mark in text)
     if not has_digit or lower > 2 or len(text) > 32 or far > end or folded in _NAMES:
         return [], max(far, end)
+    if _TERM.fullmatch(folded):
+        return [], far
     head = re.match(r"[A-Z]+", text)
     if lower and (not head or not re.search(r"[0-9][A-Za-z]*[a-z]", text) or re.search(r"[a-z][A-Za-z-]*[0-9]", text)):
         return [], far

@@ -86,6 +86,8 @@ def date(c: Cursor, at: int) -> list[Mark]:
         tail = _month_day(c, c.spaces(after + 1))
         if tail:
             return [Mark(at, tail[0], Kind.DATE, (value + 1911, tail[1], tail[2]))]
+        if c.at(after + 1) in ("度", "底", "第") and c.at(after + 1):
+            return [Mark(at, after + 1, Kind.DATE, (value + 1911, None, None))]
     if mark == "月":
         tail = _month_day(c, at)
         if tail:

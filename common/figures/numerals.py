@@ -69,9 +69,9 @@ def number(c: Cursor, at: int, *, money: bool = False) -> Number | None:
         return _han(c, at)
     if (first.isascii() and first.isdigit()) or (first == "." and is_digit(c.at(at + 1))):
         found = _digits(c, at)
-        return found and _scaled(c, found, money)
+        return found and scaled(c, found, money)
     found = _words(c, at)
-    return found and _scaled(c, found, money)
+    return found and scaled(c, found, money)
 
 
 def is_digit(mark: str) -> bool:
@@ -119,7 +119,7 @@ def _digits(c: Cursor, at: int) -> Number | None:
     return Number(end, value, value, ONE, "digit", raw if plain else "")
 
 
-def _scaled(c: Cursor, found: Number, money: bool) -> Number:
+def scaled(c: Cursor, found: Number, money: bool = True) -> Number:
     """Add the scale after a number: 3 million, 12k, 1.2万, 1億2000万."""
     mark = c.at(found.end)
     if mark in HAN and mark and found.form == "digit":

@@ -53,7 +53,7 @@ def attempt(c: Cursor, at: int) -> tuple[list[Mark], int]:
     if first in units.PLUS_MINUS:
         return _at_sign(c, at)
     if first == "(":
-        return _done(codes.phone(c, at), at + 1)
+        return _done(codes.phone(c, at) or amounts.fall(c, at), at + 1)
     if first in units.SIGNS:
         return _done(amounts.priced(c, at, units.SIGNS[first], at + 1), at + 1)
     if first in numerals.HAN:

@@ -97,7 +97,7 @@ def same(a: Figure, b: Figure) -> bool:
         return a.value == b.value and same_unit(a.unit, b.unit)
     if a.kind is Kind.PHONE:
         return bool(_phone_forms(str(a.value)) & _phone_forms(str(b.value)))
-    return _base(a) == _base(b)
+    return base(a) == base(b)
 
 
 def _number_for(number: Figure, other: Figure) -> bool:
@@ -121,7 +121,8 @@ def _phone_forms(digits: str) -> set[str]:
     return {number[len(code) :].removeprefix("0")}
 
 
-def _base(figure: Figure) -> tuple[Value, str | None]:
+def base(figure: Figure) -> tuple[Value, str | None]:
+    """The value of a figure in the least unit of its dimension, and that unit."""
     scaled = _SCALED.get(figure.unit or "")
     if scaled is None or not isinstance(figure.value, Decimal):
         return figure.value, figure.unit

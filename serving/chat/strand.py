@@ -13,6 +13,8 @@ from serving.chat.guard import HELD_AGAINST, Guard, Hearing, Judged
 from serving.chat.markers import Marker, Markers, open_marker
 
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\Z)|,', re.DOTALL)
+STRIDE = 500
+"""Code points after which figures are judged where nothing waits for it, so that no answer's end takes long."""
 _CLOSERS = frozenset(" .,;:!?)。、，；：！？）\n")
 
 
@@ -30,7 +32,7 @@ class Strand:
     """The text of one field. `free` is the index up to which it may leave; `data` says that it is JSON."""
 
     __slots__ = (
-        "_guard", "_hearing", "_holds", "_markers", "_marks_read", "_notice",
+        "_guard", "_heard", "_hearing", "_holds", "_markers", "_marks_read", "_notice",
         "data", "edits", "free", "marked", "sent", "text",
     )  # fmt: skip
 
@@ -42,6 +44,7 @@ class Strand:
         self._markers = None if data else markers
         self._notice = notice
         self._holds = holds and guard is not None
+        self._heard = 0
         self._marks_read = 0
         self.data = data
         self.text = ""
@@ -56,16 +59,25 @@ class Strand:
         free = len(text)
         if self._holds:
             free = self._judge(text, done)
+        elif len(text) - self._heard >= STRIDE:
+            self._heard = len(text)
+            self._hear(text)
         if self._markers is not None:
             free = min(free, self._read_markers(text, done))
         self.free = free
 
+    def _hear(self, text: str, *, done: bool = False) -> int:
+        """Judges the figures that can be judged by now; returns the index from which on text must wait."""
+        if self._hearing is None:
+            return len(text)
+        seen = apart(text) if self.data else text
+        self._hearing.read(seen, len(seen) if done else figures.open_tail(seen))
+        return self._hearing.decide(seen, done=done)
+
     def _judge(self, text: str, done: bool) -> int:
         assert self._hearing is not None
-        seen = apart(text) if self.data else text
         known = len(self._hearing.judged)
-        self._hearing.read(seen, len(text) if done else figures.open_tail(seen))
-        free = self._hearing.decide(seen, done=done)
+        free = self._hear(text, done=done)
         for judged in self._hearing.judged[known:]:
             if judged.status in HELD_AGAINST:
                 start, end = judged.figure.start, judged.figure.end
@@ -127,7 +139,7 @@ class Strand:
         if self._guard is None or self._hearing is None:
             return
         if not self._holds:
-            self._judge_whole()
+            self._hear(self.text, done=True)
         gone = {id(edit.judged) for edit in self.edits}
         limit = len(self.sent)
         for one in self._hearing.judged:
@@ -137,12 +149,6 @@ class Strand:
     def refused(self) -> list[Judged]:
         """The figures that were not let out."""
         return [edit.judged for edit in self.edits if edit.judged]
-
-    def _judge_whole(self) -> None:
-        assert self._hearing is not None
-        seen = apart(self.text) if self.data else self.text
-        self._hearing.read(seen, len(seen))
-        self._hearing.decide(seen, done=True)
 
 
 def apart(text: str) -> str:

@@ -200,3 +200,12 @@ def test_off_leaves_everything_as_it_is() -> None:
     assert "".join(out) == "It costs 12,345 yen [9]."
     assert conclusion.verdict is Verdict.OFF
     assert conclusion.figures == []
+
+
+def test_a_long_answer_is_judged_on_its_way_as_it_is_whole() -> None:
+    """Where nothing waits for a verdict figures are judged every few hundred characters: the same, each once."""
+    text = "The Harbour Gold Card costs 11,000 yen, the Basic 12,345 yen. We asked 3 of 11,000 clients.\n" * 30
+    _, streamed = told(passing(Policy.FLAG), text, 7)
+    _, whole = told(passing(Policy.FLAG), text, len(text))
+    assert len(streamed.figures) == 30 * 4
+    assert streamed.figures == whole.figures

@@ -29,6 +29,23 @@ _ABSENT = re.compile(
     re.IGNORECASE,
 )
 
+_RISES = re.compile(
+    r"\b(?:increas\w*|grew|grow\w*|rose|rise[ns]?|rising|up|higher|gain\w*|expan\w+|improv\w+)\b|増|上昇|成長|伸び|增|上升|上漲|上涨",
+    re.IGNORECASE,
+)
+_FALLS = re.compile(
+    r"\b(?:decreas\w*|declin\w*|fell|fall\w*|drop\w*|down|lower|contract\w*|shrank|reduc\w+)\b|減|低下|下落|下降|衰退|减|下滑",
+    re.IGNORECASE,
+)
+_TELLS = re.compile(r"[\s）)]*(?:[増减減增]|の?(?:上昇|低下|下落|成長|下降))")
+
+
+def directions(before: str, after: str) -> set[str]:
+    """Which ways a rate goes by the words before it, and by a mark of Japanese or Chinese right behind it."""
+    told = _TELLS.match(after)
+    text = before + (told[0] if told else "")
+    return {way for way, words in (("up", _RISES), ("down", _FALLS)) if words.search(text)}
+
 
 def attributes(text: str) -> frozenset[str]:
     """The kinds of attribute that `text` names."""

@@ -23,7 +23,8 @@ _CUES = {
     ),
     Operation.DIFFERENCE: re.compile(
         r"differ|more|less|higher|lower|cheaper|dearer|save|saving|minus|gap|above|below|longer|shorter|extra|increase|"
-        r"decrease|rise|rose|fell|[−-] ?\d|差|より|比|高|低|安い|少|多|便宜|貴|贵|節省|节省|増|增|減|减|長い|短い",
+        r"widen|narrow|improv|decrease|rise|rose|fell|[−-] ?\d|差|より|比|高|低|安い|少|多|便宜|貴|贵|節省|节省|"
+        r"増|增|減|减|長い|短い|percentage point|ポイント|百分[點点]",
         re.I,
     ),
     Operation.PRODUCT: re.compile(
@@ -82,6 +83,7 @@ def _results(figure: Figure, operands: Sequence[Figure]) -> Iterator[tuple[Opera
 def _alike(figure: Figure, other: Figure) -> bool:
     """Whether both are of one kind and unit; a bare result takes its operands' money."""
     bare = figure.kind is Kind.NUMBER and other.kind is Kind.MONEY
+    bare = bare or (figure.unit == "point" and other.kind is Kind.PERCENT)
     return bare or (figure.kind is other.kind and same_unit(figure.unit, other.unit))
 
 

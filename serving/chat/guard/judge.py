@@ -1,5 +1,6 @@
 """The figures of an answer held against its evidence: one `Guard` an answer, one `Hearing` a text of it."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -7,14 +8,16 @@ from functools import cached_property
 
 from common import figures
 from common.evidence import Evidence
-from common.figures import Figure, Kind, same
+from common.figures import COUNTERS, Figure, Kind, same
+from common.figures.value import base, same_unit
 from common.language import Language
 from serving.chat.guard.attributes import attributes
 from serving.chat.guard.derive import derivation
 from serving.chat.guard.echo import not_affirmed
 from serving.chat.guard.names import fold, is_cjk, words
+from serving.chat.guard.rounding import may_round, rounds
 from serving.chat.guard.sentences import LOOKAHEAD, ends_by, sentence_at, sentences
-from serving.chat.guard.sources import Known, Stated, stated
+from serving.chat.guard.sources import Known, Stated, bracketed, stated
 from serving.chat.guard.subject import Fit, Passage, Subjects
 from serving.chat.guard.verdict import HELD_AGAINST, Derivation, Judged, Status
 
@@ -26,23 +29,16 @@ FAR = 2_000
 """Code points before a sentence that may say what it is about."""
 LONG = 600
 """Code points of a sentence before a figure that are looked at."""
-_FALLS = (
-    "decreas",
-    "declin",
-    "fell",
-    "fall",
-    "drop",
-    "down",
-    "loss",
-    "lower",
-    "減",
-    "下落",
-    "下降",
-    "損",
-    "亏",
-    "虧",
-    "マイナス",
+_FALLS = re.compile(
+    r"decreas|declin|fell|fall|drop|down|\bloss|lower|negative|deficit|減|下落|下降|低下|損|赤字|亏|虧|マイナス|負",
+    re.IGNORECASE,
 )
+_OUTGO = re.compile(
+    r"expens|\bcosts?\b|tax|paid|pay|repurchas|dividend|purchas|used|outflow|deduct|spen[dt]|repaid|charge"
+    r"|adjust|eliminat|費|支出|税|支払|取得|配当|控除|支付|股利|償還|调整|調整",
+    re.IGNORECASE,
+)
+"""What is told without the sign that accounts give it, because its name says that it is one's loss."""
 _BARE_MONEY = 100
 """A number from here on may stand for an amount of money with its currency left out."""
 
@@ -72,6 +68,20 @@ class Guard:
     def stated(self) -> list[Stated]:
         """The figures of the evidence."""
         return stated(self._evidence, self.known)
+
+    @cached_property
+    def _by_value(self) -> dict[object, list[int]]:
+        """Where in `stated` a value stands, by what all figures share that `agrees` may find alike."""
+        found: dict[object, list[int]] = {}
+        for i, one in enumerate(self.stated):
+            for key in {key for reading in one.readings for key in keys(reading)}:
+                found.setdefault(key, []).append(i)
+        return found
+
+    def near(self, figure: Figure) -> list[Stated]:
+        """The figures of the evidence that may state what `figure` states, rounding aside."""
+        places = {i for key in keys(figure) for i in self._by_value.get(key, ())}
+        return [self.stated[i] for i in sorted(places)]
 
     @cached_property
     def subjects(self) -> Subjects:
@@ -177,11 +187,14 @@ class Hearing:
     ) -> tuple[Stated | None, Fit, bool]:
         """The place of the evidence that fits a figure best, how, and whether no later word changes that."""
         here = passages[0]
-        candidates = [one for one in self._guard.stated if any(agrees(figure, r, one, here.text) for r in one.readings)]
-        best: tuple[tuple[int, int], Stated] | None = None
-        for one in candidates:
+        best: tuple[tuple[int, bool, int], Stated] | None = None
+        told = may_round(target, here.text)
+        for one in self._guard.stated if told else self._guard.near(figure):
+            exact = any(agrees(target, r, one, here.text) for r in one.readings)
+            if not exact and not (told and any(rounded(target, r, one, here.text) for r in one.readings)):
+                continue
             fit = self._guard.subjects.fit(one, passages, target)
-            score = (int(fit), _closeness(here.text, passages[-1].text if first else "", one))
+            score = (int(fit), exact, _closeness(here.text, passages[-1].text if first else "", one))
             if best is None or score > best[0]:
                 best = score, one
         if best is None:
@@ -189,7 +202,7 @@ class Hearing:
         before = [mention for mention in here.known if mention.end <= target.start]
         slots = {mention.slot for mention in before}
         sure = all(slot in slots for slot in best[1].own if slot != "prose") and len(before) == len(slots)
-        return best[1], Fit(best[0][0]), sure
+        return best[1], Fit(best[0][0]), sure and best[0][1]
 
     def _derived(self, figure: Figure, here: Sequence[Figure], start: int, sentence: str) -> Derivation | None:
         """A derivation from supported figures of this sentence, and of the two before it."""
@@ -201,13 +214,18 @@ class Hearing:
 
     def _stands(self, figure: Figure) -> bool:
         """Whether the evidence states a figure at all; one that follows the derived one is judged after it."""
-        return any(agrees(figure, r, one, "") for one in self._guard.stated for r in one.readings)
+        if any(agrees(figure, r, one, "") for one in self._guard.near(figure) for r in one.readings):
+            return True
+        alone = replace(figure, start=0, end=len(figure.text))
+        return may_round(alone, figure.text) and any(
+            rounded(alone, r, one, figure.text) for one in self._guard.stated for r in one.readings
+        )
 
     def _with_unit(self, figure: Figure) -> Figure:
         """A bare number as the money that the evidence makes of it."""
         if figure.kind is not Kind.NUMBER:
             return figure
-        for one in self._guard.stated:
+        for one in self._guard.near(figure):
             for reading in one.readings:
                 if reading.kind is Kind.MONEY and reading.value == figure.value:
                     return replace(figure, kind=Kind.MONEY, unit=reading.unit)
@@ -216,12 +234,21 @@ class Hearing:
     def _judge_value(self, text: str, figure: Figure) -> Judged:
         """A figure in JSON: a field's value stands without unit, and passing on what was asked affirms nothing."""
         bare = figure.kind is Kind.NUMBER
-        for one in self._guard.stated:
+        for one in self._guard.near(figure):
             if any(same(figure, r) or (bare and figure.value == r.value) for r in one.readings):
                 return Judged(figure, Status.SUPPORTED, one.evidence, (one.figure.start, one.figure.end))
         if any(same(figure, asked) or (bare and figure.value == asked.value) for asked in self._guard.asked):
             return Judged(figure, Status.ECHOED)
         return Judged(figure, Status.UNSUPPORTED)
+
+
+def keys(figure: Figure) -> tuple[object, ...]:
+    """What two figures share where one may state the other: an amount without its sign, a kind, a year."""
+    if isinstance(figure.value, Decimal):
+        scaled = base(figure)[0]
+        year = (Kind.DATE,) if figure.kind is Kind.NUMBER else ()
+        return (abs(figure.value), *((abs(scaled),) if isinstance(scaled, Decimal) else ()), *year)
+    return (figure.kind,) if figure.kind in (Kind.DATE, Kind.PHONE) else (figure.value,)
 
 
 def agrees(figure: Figure, reading: Figure, one: Stated, sentence: str) -> bool:
@@ -240,9 +267,30 @@ def agrees(figure: Figure, reading: Figure, one: Stated, sentence: str) -> bool:
         return figure.value == reading.value and figure.value >= _BARE_MONEY
     if figure.kind is Kind.MONEY and reading.kind is Kind.NUMBER and reading.value == figure.value:
         return one.lead.endswith((": ", "：", ":", ": $ ", "(")) and figure.value >= _BARE_MONEY
-    if figure.kind is reading.kind and figure.unit == reading.unit and figure.value == -reading.value:
-        return bool(sentence) and any(mark in sentence.lower() for mark in _FALLS)
-    return one.bracketed and figure.value == -reading.value and figure.kind in (reading.kind, Kind.MONEY)
+    if {figure.unit, reading.unit} == {"point", "%"} and figure.value == reading.value:
+        return "%" in fold(sentence)
+    if figure.value != -reading.value or not same_unit(figure.unit, reading.unit) or figure.kind is not reading.kind:
+        return False
+    told = _FALLS.search(sentence) or _OUTGO.search(f"{sentence} {one.unit[:80]}")
+    return told is not None or bracketed(sentence, figure)
+
+
+def rounded(figure: Figure, reading: Figure, one: Stated, sentence: str) -> bool:
+    """Whether a figure of `sentence` states with fewer digits what the evidence states."""
+    kinds = {figure.kind, reading.kind}
+    units = {figure.unit, reading.unit} - {None}
+    alike = figure.kind is reading.kind and same_unit(figure.unit, reading.unit)
+    if not alike and not (kinds == {Kind.NUMBER, Kind.QUANTITY} and units <= COUNTERS):
+        return False
+    if not rounds(figure, reading, sentence):
+        return False
+    negative = not isinstance(reading.value, Decimal) or reading.value < 0
+    return not negative or agrees(replace(figure, value=_negated(reading)), reading, one, sentence)
+
+
+def _negated(figure: Figure) -> Decimal:
+    assert isinstance(figure.value, Decimal)
+    return -figure.value
 
 
 def _leaves_out(less: object, more: object) -> bool:

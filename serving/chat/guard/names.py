@@ -46,6 +46,7 @@ _NO_NAMES = frozenset(
 )
 _PERSONS = frozenset({"mr", "mrs", "ms", "dr", "dear"})
 _CJK_RUN = re.compile(r"[\u30a1-\u30fa\u30fc・\u3400-\u9fff々A-Za-z0-9]+")
+_DATED = re.compile(r"\d年|年度|月期|四半期|第[一二三四]季")
 # What joins names in Chinese; Japanese joins with hiragana, which no run holds.
 _CHINESE_JOINTS = re.compile(r"[的之與和及或為是在於有每請您我們該此若則比較而但從跟需可由對為与为请您们则对於每]")
 
@@ -141,7 +142,8 @@ def owners(text: str) -> set[str]:
     for name in runs(text):
         follows = text[name.end : name.end + 1]
         telling = _KATAKANA.search(name.name) or len(name.name) >= 4
-        if is_cjk(name.name) and follows in ("の", "的") and follows and telling:
+        dated = _DATED.search(name.name)
+        if is_cjk(name.name) and follows in ("の", "的") and follows and telling and not dated:
             found.add(name.name)
     return found
 

@@ -13,6 +13,9 @@ _ABBREVIATED = re.compile(r"(?:\b(?:No|Nos|approx|e\.g|i\.e|vs|Mr|Mrs|Ms|Dr|Inc|
 # 11,000 yen a year for the Gold Card; 11,000 yen (Gold).
 _FOR = re.compile(r"(?: (?:a|per|each|every) \w+)? ?(?:\(| (?:for|on|with|under|of) )(?:the |our |your |an? )?")
 _JOINT = re.compile(r"\s*(?:,|、|，|and|or|&|と|や|及び|和|與|与|跟|及|,\s*and)\s*(?:the |our )?", re.IGNORECASE)
+_CLOSES = re.compile(r"[^(（]*[)）]")
+_AGAIN = re.compile(r",? (?:or|to|from) (?:about |approximately |roughly )?|\s?[(（]|の?[増減]の")
+_BREAK = re.compile(r"[;；]")
 LOOKAHEAD = 120
 """Code points behind a figure that may still decide its verdict, where its sentence does not end before."""
 
@@ -57,6 +60,20 @@ def _goes_on(text: str, found: re.Match[str]) -> bool:
     return found[0] == "." and _ABBREVIATED.search(text[max(0, found.start() - 8) : found.start()]) is not None
 
 
+def lead(text: str, figures: Sequence[Figure], figure: Figure) -> str:
+    """What a sentence says up to `figure`, from the figure before it on; one that says the same again is no other.
+
+    `$0.2 billion, or 16.8%`, `$1.9 billion (12.9%)`, `1,234億円増の4兆円` each state one thing.
+    """
+    end = figure.start
+    for other in sorted((one for one in figures if one.end <= figure.start), key=lambda one: -one.start):
+        between = text[other.end : end]
+        if not _AGAIN.fullmatch(between) and not _CLOSES.match(between):
+            return text[other.end : figure.start]
+        end = other.start
+    return text[: figure.start]
+
+
 Named = TypeVar("Named", bound=Mention)
 
 
@@ -69,9 +86,6 @@ def spoken_of(
     Where the order does not tell, the names on both sides. Only figures of one kind take turns; `labels` are each of
     their own figure, whatever kind the others are of.
     """
-    for name in names:
-        if name.start >= figure.end and _FOR.fullmatch(text[figure.end : name.start]):
-            return [name]
     alike = [one for one in figures if one.kind is figure.kind or labels]
     line = sorted([*names, *alike], key=lambda item: item.start)
     at = next(i for i, item in enumerate(line) if item.start == figure.start and not isinstance(item, Mention))
@@ -82,7 +96,14 @@ def spoken_of(
     while last + 1 < len(line) and not isinstance(line[last + 1], Mention):
         last += 1
     before = _names_back(line, first, names)
-    after = _names_on(line, last, names)
+    if len(before) == last - first + 1 > 1 and not labels and _is_list(text, before):
+        run = [item for item in line[first : last + 1] if not isinstance(item, Mention)]
+        if "respectively" in text or _is_list(text, run):
+            return [before[at - first]]
+    for name in names:
+        if name.start >= figure.end and _FOR.fullmatch(text[figure.end : name.start]):
+            return [name]
+    after = [name for name in _names_on(line, last, names) if not _BREAK.search(text[figure.end : name.start])]
     if not before:
         return after if isinstance(line[-1], Mention) else []
     if not after or not isinstance(line[-1], Mention):
@@ -92,8 +113,8 @@ def spoken_of(
     return after if not isinstance(line[0], Mention) else before + after
 
 
-def _is_list(text: str, names: Sequence[Mention]) -> bool:
-    """Whether names stand side by side as `Basic and Gold` do."""
+def _is_list(text: str, names: Sequence[Mention | Figure]) -> bool:
+    """Whether names or figures stand side by side as `Basic and Gold` do."""
     return all(_JOINT.fullmatch(text[a.end : b.start]) for a, b in pairwise(names))
 
 
@@ -101,11 +122,15 @@ def _names_back(line: Sequence[object], at: int, names: Sequence[Named]) -> list
     start = at
     while start > 0 and isinstance(line[start - 1], Mention):
         start -= 1
-    return [name for name in names if any(name is item for item in line[start:at])]
+    return _in_order(line[start:at], names)
 
 
 def _names_on(line: Sequence[object], at: int, names: Sequence[Named]) -> list[Named]:
     end = at + 1
     while end < len(line) and isinstance(line[end], Mention):
         end += 1
-    return [name for name in names if any(name is item for item in line[at + 1 : end])]
+    return _in_order(line[at + 1 : end], names)
+
+
+def _in_order(part: Sequence[object], names: Sequence[Named]) -> list[Named]:
+    return sorted((name for name in names if any(name is item for item in part)), key=lambda name: name.start)

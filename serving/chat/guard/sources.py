@@ -13,8 +13,10 @@ from common import figures
 from common.evidence import Evidence
 from common.figures import Figure, Kind
 from common.figures.value import exact
+from serving.chat.guard.measure import measure
 from serving.chat.guard.names import Mention, fold, is_cjk, owners, runs
-from serving.chat.guard.sentences import sentences, spoken_of
+from serving.chat.guard.periods import Period, is_term, period_of, periods
+from serving.chat.guard.sentences import lead, sentences, spoken_of
 
 _SEGMENT = re.compile(r"(?P<label>[^:：;。\n]{1,80}?:?)(?:: |：)(?P<value>[^;\n]*)")
 _LABELLED = re.compile(r"[^:：。.!?\n]{1,60}(?:: |：)")
@@ -28,6 +30,7 @@ _SCALES = {
 # Columns of years are named by figures, which take no turns with the figures below them.
 _DIGIT = re.compile(r"\d")
 _CAPTION = re.compile(r"単位|單位|单位|\bin (?:thousands|millions|billions)\b", re.IGNORECASE)
+_PER_SHARE = re.compile(r"\bper (?:\w+ )?share\b|\bEPS\b|[每一1１]株|每股", re.IGNORECASE)
 _CURRENCIES = {
     "USD": re.compile(r"\bUSD\b|US\$|\bdollars?\b|(?<![A-Z])\$|美元|ドル", re.I),
     "JPY": re.compile(r"\bJPY\b|\byen\b|円|日圓", re.I),
@@ -44,6 +47,8 @@ class Stated:
 
     `unit` is the folded sentence, item or row around it, `lead` what that says up to it. `readings` are the figures
     that it may be taken for: as written, and with the currency and scale that a table states once for all its cells.
+    `period` is the year or quarter that its column or its sentence names, `each` says that it is an amount a share,
+    `measure` are the words of prose for what it measures.
     """
 
     evidence: Evidence
@@ -52,7 +57,9 @@ class Stated:
     unit: str
     lead: str
     own: dict[str, frozenset[str]]
-    bracketed: bool = False
+    period: Period | None = None
+    each: bool = False
+    measure: frozenset[str] = frozenset()
 
     @property
     def names(self) -> frozenset[str]:
@@ -65,6 +72,8 @@ class Known:
     """Every name of the evidence, by kind. Within one kind names exclude each other."""
 
     slots: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
+    measured: set[frozenset[str]] = field(default_factory=set[frozenset[str]])
+    """What any of its figures measures: see `measure`."""
 
     def add(self, slot: str, name: str) -> str:
         self.slots.setdefault(slot, set()).add(name)
@@ -107,7 +116,9 @@ def _segments(line: str) -> list[tuple[int, int, str, str]]:
     at = 0
     for piece in pieces:
         match = _SEGMENT.match(piece)
-        if match:
+        if not match and not cells and len(pieces) > 2 and not _DIGIT.search(piece):
+            cells.append((0, len(piece), "", fold(piece).strip()))
+        elif match:
             cells.append((at, at + len(piece), fold(match["label"]).strip(" :"), fold(match["value"]).strip()))
         elif cells:
             start, _, label, value = cells[-1]
@@ -128,6 +139,8 @@ def _of_row(
     known: Known,
 ) -> Iterator[Stated]:
     labels = f"label:{'/'.join(path)}"
+    matches = [_SEGMENT.match(line[low:high]) for low, high, *_ in cells]
+    values = [cell[0] + (match.start("value") if match else 0) for cell, match in zip(cells, matches, strict=True)]
     shared = dict(section)
     # In a table of one thing's attributes the column has the thing's name, and the first cell the attribute's.
     turned = len(cells) == 2 and cells[1][2] in path
@@ -138,19 +151,29 @@ def _of_row(
         shared[key] = frozenset({known.add(key, _row_name(cells[0][3]))})
     for i, (low, high, label, _) in enumerate(cells):
         keyed = len(cells) > 1 and i == 0
-        if not keyed and not turned and not _DIGIT.search(label):
+        dated = bool(_DIGIT.search(label) or is_term(label))
+        if not keyed and not turned and not dated:
             known.add(labels, label)
-        for figure in inside:
-            if low <= figure.start - start < high:
-                dated = _DIGIT.search(label) is not None
-                own = shared if keyed or turned or dated else shared | {labels: frozenset({label})}
-                caption = line[: cells[0][1]] if _CAPTION.search(line[: cells[0][1]]) else cells[0][2]
-                context = f"{above}\n{caption}\n{label}\n{line if len(cells) == 1 else ''}"
-                bracketed = _bracketed(chunk.text, figure)
-                readings = _readings(figure, context)
-                yield Stated(
-                    chunk, figure, readings, fold(line), fold(line[low : figure.start - start]), own, bracketed
-                )
+        seen = {cell[2] for cell in cells[:i]}
+        within = [figure for figure in inside if low <= figure.start - start < high]
+        period = _named_once(label) or (_named_once(cells[0][3]) if len(cells) > 1 else None)
+        for figure in within:
+            own = shared if keyed or turned or dated else shared | {labels: frozenset({label})}
+            caption = line[: cells[0][1]] if _CAPTION.search(line[: cells[0][1]]) else cells[0][2]
+            context = f"{above}\n{caption}\n{label}\n{line if len(cells) == 1 else ''}"
+            each = _PER_SHARE.search(f"{cells[0][3]} {label}") is not None
+            readings = _readings(_signed(chunk.text, figure), context, scaled=not each)
+            said = fold(line[low : figure.start - start])
+            # Columns that a page ran together say nothing for certain.
+            alone = sum(one.start - start >= values[i] for one in within) == 1 and label not in seen
+            of = period if alone else None
+            yield Stated(chunk, figure, readings, fold(line), said, own, of, each)
+
+
+def _named_once(label: str) -> Period | None:
+    """The period of a column or a row, where its label names just one."""
+    named = periods(label)
+    return named[0] if len(named) == 1 else None
 
 
 def _row_name(cell: str) -> str:
@@ -172,22 +195,25 @@ def _of_prose(
         here = [replace(f, start=f.start - start - low, end=f.end - start - low) for f in inside]
         here = [figure for figure in here if 0 <= figure.start < len(text)]
         names = prose_names(text)
+        named = periods(text) if here else []
         for name in names if here else ():
             known.add("prose", name.name)
-        edge = 0
         for figure in here:
             own = frozenset(name.name for name in spoken_of(text, names, here, figure)) or before
             whole = replace(figure, start=figure.start + start + low, end=figure.end + start + low)
+            before_it = lead(text, here, figure)
+            measured = measure(before_it)
+            known.measured.add(measured)
             yield Stated(
                 chunk,
                 whole,
                 (whole,),
                 fold(text),
-                fold(text[edge : figure.start]),
+                fold(before_it),
                 section | ({"prose": own} if own else {}),
-                _bracketed(chunk.text, whole),
+                period_of(text, figure, here, named),
+                measure=measured,
             )
-            edge = figure.end
         before = frozenset(name.name for name in names) or before
 
 
@@ -197,18 +223,30 @@ def prose_names(text: str) -> list[Mention]:
     return [name for name in runs(text) if not is_cjk(name.name) or name.name in owned]
 
 
-def _bracketed(text: str, figure: Figure) -> bool:
+def per_share(text: str, figure: Figure) -> bool:
+    """Whether a sentence calls a figure an amount a share: $1.52 per diluted share."""
+    return _PER_SHARE.search(text[max(0, figure.start - 24) : figure.end + 24]) is not None
+
+
+def bracketed(text: str, figure: Figure) -> bool:
     """Whether a figure stands alone in brackets, as accounts write what is negative."""
-    return text[figure.start - 1 : figure.start] == "(" and text[figure.end : figure.end + 1] == ")"
+    return text[figure.start - 1 : figure.start] in ("(", "（") and text[figure.end : figure.end + 1] in (")", "）")
 
 
-def _readings(figure: Figure, context: str) -> tuple[Figure, ...]:
+def _signed(text: str, figure: Figure) -> Figure:
+    """A cell's figure with the sign that brackets give it."""
+    if not isinstance(figure.value, Decimal) or figure.kind not in (Kind.NUMBER, Kind.MONEY):
+        return figure
+    return replace(figure, value=exact(figure.value, -1)) if bracketed(text, figure) else figure
+
+
+def _readings(figure: Figure, context: str, *, scaled: bool = True) -> tuple[Figure, ...]:
     """`figure`, and what it is with the currency and the scale that its table states."""
     if figure.kind not in (Kind.NUMBER, Kind.MONEY) or not isinstance(figure.value, Decimal):
         return (figure,)
     out = [figure]
     currency = figure.unit or next((code for code, mark in _CURRENCIES.items() if mark.search(context)), None)
-    scales = [Decimal(scale) for scale, mark in _SCALES.items() if mark.search(context)] or [Decimal(1)]
+    scales = [Decimal(scale) for scale, mark in _SCALES.items() if scaled and mark.search(context)] or [Decimal(1)]
     for scale in scales:
         value = exact(figure.value, scale)
         if currency:

@@ -6,13 +6,15 @@ another. A name that the evidence does not know counts where it is the sibling o
 Card), or where the question asks about it and the chunk never says it.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from common.figures import Figure
+from common.figures import Figure, Kind
 from common.language import Language
-from serving.chat.guard.attributes import attributes
+from serving.chat.guard.attributes import attributes, directions
+from serving.chat.guard.measure import measure, tells_apart
 from serving.chat.guard.names import (
     Mention,
     comparable,
@@ -28,8 +30,11 @@ from serving.chat.guard.names import (
     stands_alone,
     words,
 )
-from serving.chat.guard.sentences import Named, spoken_of
-from serving.chat.guard.sources import Known, Stated
+from serving.chat.guard.periods import Period, compares, period_of, periods
+from serving.chat.guard.sentences import Named, lead, spoken_of
+from serving.chat.guard.sources import Known, Stated, per_share
+
+_CLAUSE = re.compile(r"[,;、，；]|\b(?:and|while|whereas|but)\b")
 
 
 class Fit(IntEnum):
@@ -58,6 +63,7 @@ class Passage:
     known: tuple[KnownMention, ...]
     unknown: tuple[Mention, ...]
     figures: tuple[Figure, ...] = ()
+    periods: tuple[Period, ...] = ()
 
     def spoken(self, names: Sequence[Named], figure: Figure | None, *, labels: bool = False) -> list[Named]:
         """Those of `names` that it speaks of with `figure`; all, where that is none of its own."""
@@ -103,12 +109,14 @@ class Subjects:
                 continue
             if self._firm and set(words(run.name)) <= self._firm:
                 continue
-            resolved = [] if is_cjk(run.name) else self._resolved(run)
+            # Sales grew: the word that opens a sentence may be a common one.
+            common = is_opener(text, run) and attributes(run.name)
+            resolved = [] if is_cjk(run.name) or common else self._resolved(run)
             if resolved:
                 known = [name for name in known if name not in over] + resolved
             elif (not over or not is_cjk(run.name)) and not is_opener(text, run):
                 unknown.append(run)
-        return Passage(text, tuple(known), tuple(unknown), tuple(figures))
+        return Passage(text, tuple(known), tuple(unknown), tuple(figures), tuple(periods(text)))
 
     def earlier(self, text: str) -> Passage:
         """`text` as `passage` gives it, for a sentence that many later ones look back at."""
@@ -129,11 +137,18 @@ class Subjects:
     def fit(self, one: Stated, passages: Sequence[Passage], figure: Figure) -> Fit:
         """How `one` fits `figure` of the first passage; for each kind of name the first that says one decides."""
         here = passages[0]
-        if self._other_attribute(one, here, figure) or self._other_label(one, here, figure):
+        if (
+            self._other_attribute(one, here, figure)
+            or self._other_label(one, here, figure)
+            or _other_period(one, passages, figure)
+            or _other_direction(one, here, figure)
+            or self._other_measure(one, here, figure)
+        ):
             return Fit.CONFLICT
+        each = one.each and per_share(here.text, figure)
         named = loose = False
         for slot in one.own:
-            if slot.startswith("label"):
+            if slot.startswith("label") or (each and slot.startswith("key")):
                 continue
             fits = (self._of_slot(one, slot, passage, figure if passage is here else None) for passage in passages)
             fit = next((fit for fit in fits if fit is not Fit.SILENT), Fit.SILENT)
@@ -150,6 +165,8 @@ class Subjects:
         said = [mention for mention in spoken if _has(one, mention)]
         if said and (len(said) == len(spoken) or any(_is_own(one, mention.name) for mention in said)):
             return Fit.NAMED
+        if figure and spoken and self._half_named(one, slot, passage, spoken, figure):
+            return Fit.NAMED
         if spoken and (slot != "prose" or _tells_apart(spoken, one.own[slot])):
             return Fit.CONFLICT
         everything = _everything(one)
@@ -160,6 +177,14 @@ class Subjects:
             if any(siblings(name, own) or sibling_within(own, name) for own in one.own[slot]):
                 return Fit.CONFLICT
         return Fit.SILENT
+
+    def _half_named(self, one: Stated, slot: str, passage: Passage, spoken: Sequence[Mention], figure: Figure) -> bool:
+        """Whether a row's name is told in part, in a clause of its own: while fuel fell to 5, and equity was 4."""
+        clause = _CLAUSE.split(lead(passage.text, passage.figures, figure))[-1]
+        begins = figure.start - len(clause)
+        if not slot.startswith("key") or any(mention.end > begins for mention in spoken):
+            return False
+        return any(piece in fold(clause) for name in one.own[slot] for piece in self._telling(slot, name))
 
     def _asks_for_another(self, one: Stated, passages: Sequence[Passage], figure: Figure) -> bool:
         """Whether the answer speaks of what the question asks about, and the chunk never says that."""
@@ -194,14 +219,47 @@ class Subjects:
             return {label[i : i + 2] for i in range(len(label) - 1) if label[i : i + 2] not in others}
         return set(words(label)) - set(words(others))
 
+    def _other_measure(self, one: Stated, here: Passage, figure: Figure) -> bool:
+        """Whether the answer calls the figure in so many words what the evidence calls another one."""
+        said = measure(lead(here.text, here.figures, figure))
+        return said in self._known.measured and tells_apart(said, one.measure)
+
     def _other_attribute(self, one: Stated, here: Passage, figure: Figure) -> bool:
         """Whether the answer calls a figure a fee that the evidence calls a limit."""
-        edge = max((other.end for other in here.figures if other.end <= figure.start), default=0)
-        said = attributes(here.text[edge : figure.start])
+        said = attributes(lead(here.text, here.figures, figure))
         if not said:
             return False
         meant = attributes(one.lead)
         return bool(meant) and not said & meant
+
+
+def _other_period(one: Stated, passages: Sequence[Passage], figure: Figure) -> bool:
+    """Whether the answer gives the figure to another year or quarter than the evidence does."""
+    here = passages[0]
+    if one.period is None or figure.kind is Kind.DATE:
+        return False
+    if one.period.relative:
+        # What was so the year before is told as if it were so now.
+        return not compares(here.text) and not any(passage.periods for passage in passages)
+    if here.periods:
+        mine = period_of(here.text, figure, here.figures, here.periods)
+    elif compares(here.text):
+        return False
+    else:
+        told = next((passage.periods for passage in passages[1:] if passage.periods), ())
+        mine = told[0] if len(told) == 1 else None
+    return mine is not None and mine.excludes(one.period)
+
+
+def _other_direction(one: Stated, here: Passage, figure: Figure) -> bool:
+    """Whether the answer lets a rate rise that the evidence lets fall, or the other way round."""
+    if figure.kind is not Kind.PERCENT:
+        return False
+    said = directions(fold(lead(here.text, here.figures, figure)), fold(here.text[figure.end : figure.end + 8]))
+    at = one.unit.find(fold(one.figure.text), max(0, one.unit.find(one.lead) + len(one.lead)))
+    after = one.unit[at + len(one.figure.text) :][:8] if at >= 0 else ""
+    meant = directions(one.lead, after)
+    return len(said) == len(meant) == 1 and said != meant
 
 
 def _forms(known: Known) -> list[tuple[str, bool, list[tuple[str, str]]]]:
