@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from common.errors import InvalidRequest
 from common.settings import FolderSource
-from retrieval.ledger import bases, feeds, staging
+from retrieval.ledger import bases, feeds, schema, staging
 from retrieval.ledger.feeds import Feed
 from retrieval.sources.watcher import Watcher
+from tests.retrieval import files
 from tests.retrieval.house import Chroma, House, until
 
 
@@ -110,6 +112,56 @@ def test_a_link_out_of_the_folder_is_refused(watched: House, folder: Path, tmp_p
     (folder / "last.md").write_text("The last costs 1 yen.")
     until(lambda: {"last.md", "inside.md"} <= watched.found("costs yen"), 10)
     assert "The secret costs 1 yen." not in watched.texts("secret costs yen")
+
+
+def test_each_bad_file_says_what_is_wrong_with_it_and_the_rest_goes_on(
+    watched: House, folder: Path, tmp_path: Path
+) -> None:
+    """Cut off, a bomb, two gigabytes, NUL bytes, no encoding, a link out; what nobody sees is taken out of the rest."""
+    (tmp_path / "secret.md").write_text("The secret costs 1 yen.")
+    bad = {
+        "cut.pdf": files.pdf([[(50, 50, 10, "The cut costs 1 yen.")]])[:400],
+        "bomb.docx": files.archive({"word/document.xml": bytes(30_000_000)}),
+        "nul.txt": b"a\x00b" * 51,
+        "mojibake.txt": bytes(range(128, 256)) * 20,
+    }
+    for name, data in bad.items():
+        (folder / name).write_bytes(data)
+    with (folder / "large.txt").open("wb") as large:
+        large.truncate(2 * 2**30)
+    (folder / "linked.md").symlink_to(tmp_path / "secret.md")
+    (folder / "seen.md").write_text("The s\u200been costs \u202e1 yen.\u2066")
+    (folder / "last.md").write_text("The last costs 1 yen.")
+    _soon(watched, lambda texts: {"The last costs 1 yen.", "The seen costs 1 yen."} <= texts)
+    told = {
+        "cut.pdf": "cut off", "bomb.docx": "unpacks", "nul.txt": "NUL", "mojibake.txt": "encoding",
+        "large.txt": "too large", "linked.md": "out of the folder",
+    }  # fmt: skip
+    until(lambda: _failed(watched) == set(told), 20)
+    with watched.knowledge.ledger.read() as connection:
+        failed = feeds.counts(connection, _watch(watched).principal, "docs")[1]
+    assert all(told[file.path] in (file.error or "") for file in failed)
+    until(lambda: _feed(watched).status == "watching", 10)
+    assert watched.found("costs yen") == {"apple.md", "sub/banana.txt", "seen.md", "last.md"}
+
+
+def test_a_file_that_changes_while_it_is_read_is_read_again(
+    watched: House, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half of one version and half of another is never published."""
+    read, again = Path.read_bytes, iter(["The plum costs 2 yen, no more."])
+
+    def changes(path: Path) -> bytes:
+        data = read(path)
+        if path.name == "plum.md" and (more := next(again, None)):
+            path.write_text(more)
+        return data
+
+    monkeypatch.setattr(Path, "read_bytes", changes)
+    (folder / "plum.md").write_text("The plum costs 1 yen.")
+    _soon(watched, lambda texts: "The plum costs 2 yen, no more." in texts)
+    with watched.knowledge.ledger.read() as connection:
+        assert "The plum costs 1 yen." not in {row.text for row in connection.execute(select(schema.chunks.c.text))}
 
 
 def test_a_folder_that_loses_most_of_its_files_is_held_until_somebody_says_so(watched: House, folder: Path) -> None:

@@ -1,6 +1,8 @@
 """Reading: what a person sees in a file is what the document holds, in order, and nothing else."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,7 @@ from retrieval.read import DOCX, PDF, PPTX, XLSX, media_type_of, read
 from retrieval.text import BlockKind, Document
 from tests.retrieval import files
 
+SAMPLE = Path(__file__).parents[2] / "examples" / "kitahama" / "documents" / "added"
 MARKDOWN = """---
 title: "Cards of the bank"
 lang: en
@@ -131,6 +134,36 @@ def test_pdf_blocks_know_their_pages_and_tables_their_columns() -> None:
     ]
     assert document.pages == 2
     assert document.blocks[0].kind is BlockKind.HEADING
+
+
+@pytest.mark.parametrize(
+    ("name", "page", "item", "row"),
+    [
+        ("en/pension/fairway-pension-accounts", 2, "Free withdrawals at machines: 9 a month",
+         "Term of the Fairway Term Annuity: 15 years; Interest rate: 1.15 %; "
+         "Paid each month for 1,000,000 yen: 6,050 yen"),
+        ("ja/pension/nagomi-nenkin", 2, "ATM時間外手数料：月5回まで無料",
+         "なごみ退職年金プランの受取年数: 10年; 適用金利: 年0.85%; 毎月のお受取額（100万円あたり）: 8,690円"),
+        ("zh-TW/pension/anheng-pension", 1, "最低開戶金額：新臺幣500元",
+         "安恆月領計畫的期間: 10年; 利率: 1.70%; 每100萬元每月給付: 新臺幣9,065元"),
+    ],
+)  # fmt: skip
+def test_a_pdf_of_each_language_keeps_items_tables_and_pages(name: str, page: int, item: str, row: str) -> None:
+    """Bullets of standard fonts, column names, an amount that stands over two lines, and the page of each."""
+    document = read((SAMPLE / f"{name}.pdf").read_bytes(), PDF)
+    found = {text: (block.kind, block.page) for block, (_, text) in zip(document.blocks, parts(document), strict=True)}
+    assert found[item] == (BlockKind.LIST_ITEM, 1)
+    assert found[row] == (BlockKind.TABLE_ROW, page)
+    assert "(cid:" not in document.text
+    assert not re.search(r"[\u3040-\u9fff] \d", document.text)
+    assert document.pages == 3
+
+
+def test_a_workbook_is_called_by_its_own_title() -> None:
+    """And its sheets are sections below it."""
+    document = read((SAMPLE / "ja/counters/yoru-to-kyujitsu.xlsx").read_bytes(), XLSX)
+    assert document.title == "夜間・休日の窓口"
+    assert (BlockKind.HEADING, "営業時間") in parts(document)
 
 
 def test_running_headers_and_page_numbers_of_a_pdf_are_no_text() -> None:
