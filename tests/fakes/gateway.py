@@ -47,6 +47,21 @@ DIFFERENCE = {
     "changed": [{"knowledge": "kitahama", "document": "c.md", "before": 1, "after": 2}],
     "removed": [{"knowledge": "kitahama", "document": "b.md", "before": 4, "after": None}],
 }
+HOLD = {
+    "id": 1,
+    "knowledge": "kitahama",
+    "document": "cards.md",
+    "reason": "Case 7",
+    "author": "k_1",
+    "created": "2026-11-22T09:00:00.000Z",
+    "ended": "2026-11-23T09:00:00.000Z",
+    "ended_by": "k_2",
+    "ended_reason": "Closed",
+}
+EMBEDDERS = [
+    {"fingerprint": "small/384/AAAA", "dimension": 384, "serves": True, "lacking": 0},
+    {"fingerprint": "large/1024/BBBB", "dimension": 1024, "serves": False, "lacking": 12},
+]
 SOURCE = {
     "name": "files",
     "kind": "folder",
@@ -120,6 +135,11 @@ class FakeGateway(Server):
                 ("GET", "/v1/snapshots", self._snapshots),
                 ("GET", r"/v1/snapshots/\d+/diff/\d+", _always(200, DIFFERENCE)),
                 ("POST", r"/v1/snapshots/\d+:restore", _always(200, {"snapshot": 9})),
+                ("GET", "/v1/holds", _always(200, {"data": [HOLD]})),
+                ("POST", "/v1/holds", _always(201, HOLD | {"ended": None})),
+                ("POST", "/v1/holds/1:end", _always(200, HOLD)),
+                ("GET", "/v1/embedders", _always(200, {"data": EMBEDDERS})),
+                ("POST", "/v1/embedders:switch", _always(200, {"fingerprint": EMBEDDERS[1]["fingerprint"]})),
                 ("GET", "/v1/sources", self._sources),
                 ("POST", "/v1/sources/(?P<name>[^:]+):(?P<verb>.+)", self._act_on_source),
                 ("GET", "/v1/adapters", self._adapters),

@@ -291,6 +291,24 @@ def test_snapshots_diff_restore_and_sources_speak_the_contract(told: Run, gatewa
     assert gateway.calls[-1] == "POST /v1/sources/files:pause"
 
 
+def test_holds_are_placed_ended_and_listed_with_who_and_why(told: Run, gateway: FakeGateway) -> None:
+    assert "cards.md are kept" in told("knowledge", "hold", "cards.md", "--kb", "kitahama", "--reason", "Case 7").out
+    assert told("knowledge", "unhold", "1", "--reason", "Closed").out == "hold 1 has ended\n"
+    assert gateway.calls[-1] == "POST /v1/holds/1:end"
+    listed = told("knowledge", "holds").out
+    assert all(word in listed for word in ("cards.md", "k_1", "Case 7", "k_2: Closed"))
+
+
+def test_embedders_are_shown_compared_and_switched(told: Run, gateway: FakeGateway, tmp_path: Path) -> None:
+    assert told("knowledge", "embedder").out.split()[-4:] == ["large", "1024", "beside", "12"]
+    assert told("knowledge", "embedder", "switch").out.startswith("large serves")
+    questions = tmp_path / "questions.jsonl"
+    questions.write_text('{"question": "年会費", "document": "cards.md"}')
+    compared = told("knowledge", "embedder", "compare", "--kb", "kitahama", "--questions", str(questions), "--json")
+    assert compared.document["mrr"] == {"difference": 0.0, "p": 1.0}
+    assert told("knowledge", "embedder", "compare").code == 2
+
+
 def test_a_knowledge_base_is_created_with_its_labels(told: Run, gateway: FakeGateway) -> None:
     ran = told("knowledge", "create", "loans", "--labels", "staff, audit", "--json")
     assert ran.document["labels"] == ["staff", "audit"]
