@@ -6,7 +6,9 @@ import json
 import pickle
 import struct
 import tarfile
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -190,3 +192,29 @@ async def test_what_was_changed_on_disk_is_not_loaded_again(gateway: Gateway) ->
             await asyncio.sleep(0.02)
     assert gateway.engine.loaded == {}
     assert (await gateway.ask(model="tuned")).status == 503
+
+
+async def test_a_channel_that_moves_under_load_gives_each_answer_one_version(gateway: Gateway, another: Path) -> None:
+    """ABUSE.md 20: what a client is told, what its receipt says and what the engine was asked for are one name.
+
+    Versions have names of their own and are never loaded again in place, so no cached block of old weights fits.
+    """
+    versions = (gateway.adapter, await registered(gateway, another))
+    asked: list[asyncio.Task[dict[str, Any]]] = []
+
+    async def ask(i: int) -> dict[str, Any]:
+        told = (await (await gateway.ask(f"What is the fee of card {i}?", model="tuned")).json())["groundtone"]
+        return {"adapter": told["adapter"], "receipt": (await gateway.receipt(told["receipt"]))["intent"]["adapter"]}
+
+    for move in range(6):
+        asked += [asyncio.create_task(ask(10 * move + i)) for i in range(10)]
+        body = {"version": versions[(move + 1) % 2]}
+        assert (await gateway.http.put("/v1/adapters/kitahama/channels/stable", json=body)).status == 200
+    answers = await asyncio.gather(*asked)
+    assert all(answer["adapter"] == answer["receipt"] for answer in answers)
+    assert {answer["adapter"] for answer in answers} == set(versions)
+    served = Counter(chat["model"] for chat in gateway.engine.chats if chat.get("stream"))
+    assert served == Counter(answer["adapter"] for answer in answers)
+    loads = [r.json for r in gateway.engine.requests if r.path == "/v1/load_lora_adapter"]
+    assert sorted(load["lora_name"] for load in loads) == sorted(versions)
+    assert not any(load.get("load_inplace") for load in loads)
