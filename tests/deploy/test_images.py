@@ -58,7 +58,8 @@ class Buildah:
     def start(self, container: str, log: Path, *command: str, **environment: str) -> "subprocess.Popen[bytes]":
         settings = [word for name, value in environment.items() for word in ("--env", f"{name}={value}")]
         run = [*self._command, "run", "--isolation", "chroot", "--network", "host", *settings, container, "--"]
-        return subprocess.Popen([*run, *command], stdout=log.open("wb"), stderr=subprocess.STDOUT)
+        with log.open("wb") as output:
+            return subprocess.Popen([*run, *command], stdout=output, stderr=subprocess.STDOUT)
 
 
 def pip_configuration(folder: Path) -> Path:
