@@ -1,6 +1,5 @@
-"""Intake: a document as it was sent to content that can be staged, read and cut."""
+"""Intake: a document as it was sent to content that can be published. What publishes it cuts it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
@@ -8,10 +7,7 @@ from typing import Any
 from common.canonical import digest, digest_of
 from common.errors import InvalidRequest
 from common.language import language_of
-from retrieval.cut import DEFAULT, Piece
-from retrieval.cut import cut as cut_into_pieces
 from retrieval.ledger.staging import Content
-from retrieval.pieces import parts_of
 from retrieval.read import read
 from retrieval.readers.builder import clean, one_line
 from retrieval.readers.encoding import unreadable
@@ -50,10 +46,9 @@ def identity(sent: Sent) -> str:
 
 
 def take(name: str, sent: Sent) -> Content:
-    """Reads and cuts. Raises InvalidRequest or UnsupportedMedia for what can't be read; may take seconds."""
+    """Reads a document. Raises InvalidRequest or UnsupportedMedia for what can't be read; may take seconds."""
     _check_dates(sent)
-    document = read(sent.data, sent.media_type, title=sent.title, lang=sent.lang)
-    return _content(name, sent, document, cut_into_pieces(document))
+    return _content(name, sent, read(sent.data, sent.media_type, title=sent.title, lang=sent.lang))
 
 
 def take_row(name: str, sent: Sent) -> Content:
@@ -65,7 +60,7 @@ def take_row(name: str, sent: Sent) -> Content:
     document = Document(
         text, (Block(BlockKind.TABLE_ROW, 0, len(text)),), one_line(sent.title or ""), language_of(text)
     )
-    return _content(name, sent, document, [Piece(0, len(text), text, (), None)])
+    return _content(name, sent, document)
 
 
 def _check_dates(sent: Sent) -> None:
@@ -76,17 +71,14 @@ def _check_dates(sent: Sent) -> None:
         )  # fmt: skip
 
 
-def _content(name: str, sent: Sent, document: Document, pieces: Sequence[Piece]) -> Content:
-    title = document.title or PurePosixPath(name).stem
+def _content(name: str, sent: Sent, document: Document) -> Content:
     return Content(
-        title=title,
+        title=document.title or PurePosixPath(name).stem,
         lang=document.lang,
         media_type=sent.media_type,
         text=document.text,
         digest=digest(sent.data),
         identity=identity(sent),
-        strategy=DEFAULT.label,
-        parts=parts_of(title, pieces),
         blocks=document.blocks,
         metadata=suspicion(document.text, sent.data).noted_in(sent.metadata),
         effective_from=sent.effective_from,

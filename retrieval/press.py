@@ -18,7 +18,7 @@ from retrieval.choices import Choices
 from retrieval.ledger import bases, documents, publication, staging, tenants
 from retrieval.ledger.services import service
 from retrieval.ledger.staging import Change, Prepared
-from retrieval.pieces import cut_again
+from retrieval.pieces import cut_by
 from retrieval.push import Outcome, Published, Push, weight
 from retrieval.suspicion import check
 from retrieval.switch import Serving
@@ -131,7 +131,7 @@ class Press:
         if change.content is None:
             return change
         strategy = self._choices.strategy(push.principal, change.knowledge)
-        return replace(change, content=cut_again(change.content, strategy))
+        return replace(change, content=cut_by(strategy, change.content))
 
     def _check_matches(self, group: Sequence[Push]) -> None:
         """Once more: since it was prepared a restore may have moved the document. Raises Conflict."""

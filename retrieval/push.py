@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from common.errors import GroundtoneError
 from common.principal import Principal
+from retrieval.cut import DEFAULT
 from retrieval.ledger.staging import Change, Staged
 
 
@@ -44,5 +45,5 @@ class Push:
 
 
 def weight(change: Change) -> int:
-    """How many chunks a change brings, about."""
-    return len(change.content.parts) if change.content else 1
+    """How many chunks a change brings, about: it may not be cut yet."""
+    return max(1, len(change.content.text) // DEFAULT.size, len(change.content.blocks)) if change.content else 1

@@ -102,8 +102,6 @@ def _content(revision: Revision) -> Content:
         text=revision.text or "",
         digest=revision.digest,
         identity=revision.identity,
-        strategy=revision.strategy,
-        parts=(),
         blocks=[Block(BlockKind(kind), *place) for kind, *place in revision.blocks or ()],
         metadata=revision.metadata,
         effective_from=revision.effective_from,

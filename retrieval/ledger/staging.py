@@ -38,7 +38,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """A document read and cut. `digest` is of its bytes, `identity` of all that was sent with them."""
+    """A document read, and cut where it has a `strategy`. `digest` is of its bytes, `identity` of all that was sent."""
 
     title: str
     lang: str
@@ -46,8 +46,8 @@ class Content:
     text: str
     digest: str
     identity: str
-    strategy: str
-    parts: Sequence[Part]
+    strategy: str = ""
+    parts: Sequence[Part] = ()
     blocks: Sequence[Block] = ()
     metadata: dict[str, Any] = field(default_factory=dict[str, Any])
     effective_from: float | None = None

@@ -11,7 +11,9 @@ from common.settings import Base, Splitter
 from retrieval.choices import Choices, strategy_of, weights_of
 from retrieval.cut import DEFAULT, Piece, Strategy, cut
 from retrieval.fuse import CALIBRATED, Weights, fuse
+from retrieval.intake import Sent, take, take_row
 from retrieval.ledger import bases, documents
+from retrieval.pieces import cut_by
 from retrieval.read import read
 from tests.retrieval.house import House, someone, until
 
@@ -56,11 +58,8 @@ def test_windows_lose_nothing_and_overlap_as_told(words: Sequence[str], size: in
 
 def test_a_row_of_a_database_is_whole_under_every_strategy(house: House) -> None:
     """It is one fact by its nature, however long."""
-    from retrieval.intake import Sent, take_row
-    from retrieval.pieces import cut_again
-
     content = take_row("row", Sent(b"word " * 400, "text/plain"))
-    assert all(len(cut_again(content, Strategy(name, 80)).parts) == 1 for name in Splitter)
+    assert all(len(cut_by(Strategy(name, 80), content).parts) == 1 for name in Splitter)
 
 
 def test_settings_and_code_agree_on_the_defaults() -> None:
@@ -86,6 +85,11 @@ def test_weights_decide_between_vectors_and_terms() -> None:
     langs = dict.fromkeys(near, "en")
     by_weight = [fuse("What?", near, terms, langs, Weights(en=share))[0][0] for share in (0.0, 1.0)]
     assert by_weight == ["said", "near"]
+
+
+def test_reading_cuts_nothing() -> None:
+    """Only a knowledge base knows how, so every document is cut once."""
+    assert not take("fees.md", Sent(PRICES.encode(), "text/markdown")).parts
 
 
 def test_a_chosen_strategy_cuts_whatever_is_put(house: House) -> None:
