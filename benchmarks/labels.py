@@ -135,7 +135,7 @@ def fill(knowledge: Knowledge, chunks: int) -> None:
 
 def settled(knowledge: Knowledge, pause: float = 5.0) -> int:
     """Waits until Chroma was given everything. Returns how many vectors it does not find: they are searched exactly."""
-    fingerprint = knowledge.embedder.fingerprint
+    fingerprint = knowledge.indexes.embedder.fingerprint
     missing: list[int] = []
     while len(missing) < 3 or len(set(missing[-3:])) > 1:
         time.sleep(pause)
@@ -162,7 +162,7 @@ class Line:
 def measure(knowledge: Knowledge, asked: Matrix, label: str, exact_up_to: int = EXACT_UP_TO) -> Line:
     """Recall of the `K` nearest among those that `label` opens, and the time of one search."""
     me = Principal("bench", "k_reader", frozenset({label}), frozenset(Scope))
-    fingerprint = knowledge.embedder.fingerprint
+    fingerprint = knowledge.indexes.embedder.fingerprint
     with knowledge.ledger.read() as connection:
         catalog = knowledge.catalogs.caught_up(connection, me)
         collection = embeddings.collection_of(connection, me, fingerprint)
