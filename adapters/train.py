@@ -95,7 +95,7 @@ def loss_of(model: Any, tree: Tree, device: Any) -> Any:
         input_ids=torch.tensor([tree.tokens], device=device),
         position_ids=torch.tensor([tree.positions], device=device),
         use_cache=False,
-        branches=branches_of(tree, device),
+        branches=branches_of(tree, inner.lm_head.weight),
     ).last_hidden_state[0]
     # A branch's first answer token is predicted by the token before it, which stands in the same branch.
     targets = [i for i, weight in enumerate(tree.weight) if weight]
