@@ -44,10 +44,6 @@ class Weights:
 CALIBRATED = Weights()
 _INTERCEPT = {"en": -20.8, "ja": -22.6, "zh": -21.0}
 
-WEAK_BELOW = 0.1
-"""A question whose best evidence has less confidence than this has no good evidence: the point that refuses about three
-in a hundred answerable questions."""
-
 
 def fuse(
     question: str,
