@@ -17,6 +17,7 @@ from common.principal import Principal
 from common.settings import KnowledgeService
 from common.traces import calling
 from serving.metrics import REQUEST
+from serving.pool import pool
 
 PASSED_ON = ("content-type", "if-match", "idempotency-key", "x-request-id")
 LONGEST_WAIT = 660.0
@@ -36,8 +37,7 @@ class Knowledge:
     @asynccontextmanager
     async def open(cls, settings: KnowledgeService, internal_key: str) -> AsyncGenerator[Self]:
         headers = {"authorization": f"Bearer {internal_key}"}
-        connector = aiohttp.TCPConnector(limit=0)
-        async with aiohttp.ClientSession(headers=headers, connector=connector, auto_decompress=False) as session:
+        async with aiohttp.ClientSession(headers=headers, connector=pool(), auto_decompress=False) as session:
             yield cls(settings, session)
 
     async def search(

@@ -20,6 +20,7 @@ from common.settings import Settings
 from serving.engine.pointers import Pointers, read_pointers
 from serving.engine.replica import Event, Full, Replica, Unreachable
 from serving.metrics import ADAPTER_LOADED, ENGINE_UP
+from serving.pool import pool
 
 log = logging.getLogger("groundtone.engine")
 
@@ -45,8 +46,7 @@ class Replicas:
         """Watches every replica for as long as the block runs."""
         key = settings.engine.api_key_file
         headers = {"authorization": f"Bearer {key.read_text().strip()}"} if key else {}
-        connector = aiohttp.TCPConnector(limit=0)
-        async with aiohttp.ClientSession(headers=headers, connector=connector, read_bufsize=2**20) as session:
+        async with aiohttp.ClientSession(headers=headers, connector=pool(), read_bufsize=2**20) as session:
             replicas = cls(settings, registry, session)
             await replicas.read_channels()
             watchers = [asyncio.create_task(replicas._watch(replica)) for replica in replicas._replicas]

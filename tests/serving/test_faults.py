@@ -7,10 +7,12 @@ from typing import Any
 import aiohttp
 import orjson
 import pytest
+import uvicorn
 from sqlalchemy import text
 
 from serving.audit.record import Record
 from serving.engine import replicas
+from serving.pool import KEPT
 from serving.services import CLOSING_SECONDS
 from tests.fakes.engine import Fault
 from tests.serving.conftest import Gateway
@@ -249,3 +251,8 @@ async def test_an_engine_that_drips_is_silent(gateway: Gateway) -> None:
     gateway.engine.fault = Fault.DRIP
     response = await gateway.ask()
     assert response.status == 503
+
+
+def test_no_question_is_sent_on_a_connection_that_its_server_is_about_to_close() -> None:
+    """uvicorn closes an idle connection without a word, and a question that is on its way then is lost."""
+    assert uvicorn.Config("nothing").timeout_keep_alive > KEPT
