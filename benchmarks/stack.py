@@ -86,9 +86,11 @@ def _tails(files: Sequence[Path]) -> str:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Processor time that a process has used so far, in user and kernel mode."""
+    """Processor time that a process and those it started have used so far, in user and kernel mode."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    own = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return own + sum(cpu_seconds(int(child)) for child in children)
 
 
 async def session(headers: dict[str, str]) -> aiohttp.ClientSession:
