@@ -114,7 +114,7 @@ def _tell(cli: Cli, result: dict[str, Any], plot: Path | None) -> None:
     cli.output.line(f"With 95 % confidence intervals. Questions from: {', '.join(result['source'])}.")
     if weak := result["weak"]:
         cli.output.line(f"\nWhen evidence is too weak ({weak['n']} questions that nothing answers)\n")
-        marks = {weak["threshold"]: "today", weak["suggested"]: "best"}
+        marks = {weak["threshold"]: "default", weak["suggested"]: "best"}
         rows = [
             (
                 f"{p['threshold']:g}",
@@ -147,5 +147,5 @@ def _draw(file: Path, result: dict[str, Any]) -> None:
         Line(name, [(point["threshold"], point[key]["value"]) for point in weak["curve"]])
         for name, key in (("answerable refused", "answerable_refused"), ("unanswerable caught", "unanswerable_caught"))
     ]
-    marks = [(f"today {weak['threshold']:g}", weak["threshold"]), (f"best {weak['suggested']:g}", weak["suggested"])]
+    marks = [(f"default {weak['threshold']:g}", weak["threshold"]), (f"best {weak['suggested']:g}", weak["suggested"])]
     file.write_text(lines(f"{result['knowledge']}: when evidence is too weak", drawn, marks), encoding="utf-8")
