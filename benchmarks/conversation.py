@@ -154,8 +154,8 @@ def scope(knowledge: Knowledge) -> list[str]:
 
 def _measured(knowledge: Knowledge, question: str) -> list[float]:
     best = knowledge.search.search(READER, [KB], question, top_k=1).evidence
-    asked = knowledge.embedder.questions([question])[0]
-    near = [float(asked @ knowledge.embedder.passages([text])[0]) for text in SCOPES.values()]
+    asked = knowledge.serving.now.embedder.questions([question])[0]
+    near = [float(asked @ knowledge.serving.now.embedder.passages([text])[0]) for text in SCOPES.values()]
     return [best[0].score if best else 0.0, *near]
 
 
