@@ -255,4 +255,4 @@ async def test_an_engine_that_drips_is_silent(gateway: Gateway) -> None:
 
 def test_no_question_is_sent_on_a_connection_that_its_server_is_about_to_close() -> None:
     """uvicorn closes an idle connection without a word, and a question that is on its way then is lost."""
-    assert uvicorn.Config("nothing").timeout_keep_alive > KEPT
+    assert uvicorn.Config("nothing", log_config=None).timeout_keep_alive > KEPT
