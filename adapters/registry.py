@@ -26,31 +26,20 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
 
-from adapters.artefact import (
-    MAX_BYTES,
-    MAX_SIDE_BYTES,
-    OPTIONAL,
-    REQUIRED,
-    WEIGHTS,
-    Base,
-    artefact_digest,
-    check,
-    refused,
-)
+from adapters import files
+from adapters.artefact import Base, artefact_digest, check, refused
 from adapters.channels import Channel, Channels
 from adapters.evaluation import evaluation as evaluations
 from adapters.evaluation.evaluation import Evaluation
 from adapters.evaluation.gate import failed
 from adapters.signature import FILE as SIGNATURE
 from adapters.signature import Signatures
-from adapters.weights import BadWeights, copy_regular
 from common.errors import Conflict, ErrorCode, InvalidRequest, NotFound
 from common.settings import Gate as Thresholds
 from common.settings import Settings
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 _ID = re.compile(rf"(?P<name>{_NAME.pattern})@(?P<digest>[0-9a-f]{{12}})")
-_VERSION = "version.json"
 _CHANNELS = "channels.json"
 _STORED = ("id", "name", "digest", "created", "base_model", "base_digest", "rank")
 
@@ -141,7 +130,7 @@ class Registry:
         home.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=".new.", dir=home))
         try:
-            _copy(folder, scratch)
+            files.copy(folder, scratch)
             artefact = check(scratch, self._base, self._max_rank)
             if digest is not None and digest != artefact.digest:
                 raise refused("Its digest is not the expected one.", "Send the artefact again.")
@@ -162,9 +151,9 @@ class Registry:
                     rank=artefact.rank,
                     path=place,
                 )
-                _write_json(scratch / _VERSION, {key: getattr(record, key) for key in _STORED})
+                files.write_json(scratch / files.VERSION, {key: getattr(record, key) for key in _STORED})
                 self._signatures.sign(scratch)
-                _seal(scratch, place)
+                files.seal(scratch, place)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         version = self.version(f"{name}@{short}")
@@ -193,7 +182,7 @@ class Registry:
             raise refused("The evaluation is of another artefact.", "Evaluate this one: groundtone adapter evaluate.")
         if artefact_digest(version.path) != version.digest:
             raise refused("The stored files are not those that were registered.", "Register the adapter again.")
-        keep(version.path, evaluation, id)
+        files.keep(version.path, evaluation, id)
         self._signatures.sign(version.path)
         return self.version(id)
 
@@ -215,9 +204,9 @@ class Registry:
         """The version with this id. Raises NotFound."""
         named = _ID.fullmatch(id)
         place = self._directory / named["name"] / named["digest"] if named else None
-        if place is None or not (place / _VERSION).is_file():
+        if place is None or not (place / files.VERSION).is_file():
             raise NotFound("There is no such adapter version.", "See GET /v1/adapters for those that exist.")
-        stored = json.loads((place / _VERSION).read_bytes())
+        stored = json.loads((place / files.VERSION).read_bytes())
         fields: dict[str, Any] = {key: stored[key] for key in _STORED} | {"path": place}
         try:
             evaluation = evaluations.read(place)
@@ -342,9 +331,9 @@ class Registry:
     def _move(self, name: str, channels: Channels) -> Channels:
         home = self._home(name)
         scratch = home / f".channels.{os.getpid()}.{time.monotonic_ns()}"
-        _write_json(scratch, channels.to_file())
+        files.write_json(scratch, channels.to_file())
         scratch.replace(home / _CHANNELS)
-        _sync(home)
+        files.sync(home)
         return channels
 
     @contextmanager
@@ -356,64 +345,3 @@ class Registry:
         with (home / ".lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
-
-
-def keep(folder: Path, evaluation: Evaluation, id: str) -> None:
-    """Writes an evaluation and its card into `folder`, each in one step."""
-    wire = json.dumps(evaluation.to_wire(), ensure_ascii=False, indent=1) + "\n"
-    for name, text in ((evaluations.FILE, wire), (evaluations.CARD, evaluations.card(evaluation, id))):
-        scratch = folder / f".{name}.{os.getpid()}.{time.monotonic_ns()}"
-        scratch.write_text(text, encoding="utf-8")
-        scratch.replace(folder / name)
-    _sync(folder)
-
-
-def _copy(folder: Path, scratch: Path) -> None:
-    """The artefact's files into `scratch`, and nothing else: an unknown file is refused, not ignored."""
-    if folder.is_symlink() or not folder.is_dir():
-        raise refused("The artefact is no folder.", "Name the folder that training wrote.")
-    names = sorted(path.name for path in folder.iterdir())
-    if unknown := [name for name in names if name not in (*REQUIRED, *OPTIONAL, _VERSION)]:
-        raise refused(f"The artefact holds files that don't belong to it, {unknown[0]!r} for one.", "Remove them.")
-    if missing := [name for name in REQUIRED if name not in names]:
-        raise refused(f"The artefact lacks {missing[0]}.")
-    for name in names:
-        # What an earlier registry said of it is not taken over.
-        if name == _VERSION:
-            continue
-        try:
-            copy_regular(folder / name, scratch / name, MAX_BYTES if name == WEIGHTS else MAX_SIDE_BYTES)
-        except BadWeights as wrong:
-            raise refused(f"{name} {wrong}.") from wrong
-        except OSError as wrong:
-            raise refused(f"{name} is no plain file that can be read.", "Send the files themselves.") from wrong
-
-
-def _seal(scratch: Path, place: Path) -> None:
-    """Makes the version read-only and puts it in its place in one step."""
-    for path in scratch.iterdir():
-        path.chmod(0o444)
-    _sync(scratch)
-    scratch.chmod(0o755)
-    try:
-        scratch.rename(place)
-    except OSError:
-        # Another process registered the same bytes meanwhile; a directory is never replaced by a rename.
-        if not place.exists():
-            raise
-    _sync(place.parent)
-
-
-def _write_json(path: Path, value: Any) -> None:
-    with path.open("x", encoding="utf-8") as file:
-        json.dump(value, file, ensure_ascii=False, sort_keys=True, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

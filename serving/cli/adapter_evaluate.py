@@ -45,7 +45,7 @@ def evaluate(
     from adapters import Registry
     from adapters.artefact import artefact_digest
     from adapters.evaluation.gate import failed
-    from adapters.registry import keep
+    from adapters.files import keep
     from common.errors import GroundtoneError
 
     registry = Registry.of(cli.settings)

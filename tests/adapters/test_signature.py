@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from adapters import Gate, Registry
 from adapters.artefact import artefact_digest
 from adapters.evaluation.evaluation import FILE as EVALUATION
-from adapters.registry import keep
+from adapters.files import keep
 from adapters.signature import FILE, Signatures
 from common.errors import ErrorCode, InvalidRequest
 from tests.adapters.conftest import evaluated, evaluation
