@@ -6,8 +6,7 @@ The data: a folder a language with `passages.jsonl` ({"id", "title", "text"}) an
 "passage"}); each passage is taken whole as one chunk. `--across zh=FILE` reads an XQuAD file with the questions of `en`
 in another language. Vectors are kept in the cache folder: embedding everything takes minutes once.
 
-`fused` has the weights that are shipped; they were calibrated on the even questions (the
-Japanese one in sight of both halves). `held out` has none of them: each
+`fused` has the weights that are shipped; they were calibrated on the even questions. `held out` has none of them: each
 half of the questions is ranked with the one weight that makes the right passages of the other half likeliest, so that
 all questions count and none was calibrated on.
 """
@@ -221,8 +220,7 @@ def paired(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
 def report(results: dict[str, Ranks]) -> str:
     lines = ["# Retrieval", "", "Printed by `python -m benchmarks.retrieval`.", ""]
     lines += [
-        "`fused` has the shipped weights, calibrated on the even questions (the Japanese one in sight of "
-        "both halves). `held out` ranks each half of the "
+        "`fused` has the shipped weights, calibrated on the even questions. `held out` ranks each half of the "
         "questions with the weight that fits the other half best, so that none was calibrated on.",
         "",
     ]

@@ -233,8 +233,8 @@ class Base(Section):
     size: int = Field(default=640, ge=80, le=20_000)
     overlap: float = Field(default=0.0, ge=0, le=0.5)
     dense_en: float = Field(default=0.55, ge=0, le=1)
-    dense_ja: float = Field(default=0.45, ge=0, le=1)
-    dense_zh: float = Field(default=0.3, ge=0, le=1)
+    dense_ja: float = Field(default=0.4, ge=0, le=1)
+    dense_zh: float = Field(default=0.45, ge=0, le=1)
     dense_across: float = Field(default=0.9, ge=0, le=1)
 
 

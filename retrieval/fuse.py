@@ -1,7 +1,9 @@
 """Joins what the vectors and what the terms found, and says how far the result can be trusted.
 
 Scores are standardised over the best of each list, so that a clear winner counts more than a first among equals;
-adding ranks instead would throw that away. How much the vectors weigh depends on the languages: between two languages
+adding ranks instead would throw that away. What is added is how surprising so high a score would be by chance, the
+negative logarithm of its p (Fisher 1932, weighted by Good 1955): a list that singles a chunk out speaks up, and one
+that does not know it says little against it. How much the vectors weigh depends on the languages: between two languages
 there are few shared words to count.
 
 The constants are calibrated with the bundled embedder (`benchmarks/retrieval.py` measures them). Another embedder's
@@ -27,8 +29,8 @@ class Weights:
     """How much the vectors weigh, 0..1, the rest being the terms: by the language of the question, and across two."""
 
     en: float = 0.55
-    ja: float = 0.45
-    zh: float = 0.3
+    ja: float = 0.4
+    zh: float = 0.45
     across: float = 0.9
 
     def share(self, asked: str, written: str) -> float:
@@ -64,7 +66,8 @@ def fuse(
     ranked: list[tuple[Chunk, float]] = []
     for chunk in dict.fromkeys([*dense, *lexical]):
         share = weights.share(asked, _family(langs[chunk]))
-        ranked.append((chunk, share * by_vector.get(chunk, far) + (1 - share) * by_term.get(chunk, unsaid)))
+        near, said = by_vector.get(chunk, far), by_term.get(chunk, unsaid)
+        ranked.append((chunk, share * _surprise(near) + (1 - share) * _surprise(said)))
     return sorted(ranked, key=lambda entry: -entry[1])
 
 
@@ -100,3 +103,8 @@ def _standardised(scores: Mapping[Chunk, float], size: int) -> tuple[dict[Chunk,
     best = np.pad(best, (0, max(0, size - len(best))))
     mean, spread = float(best.mean()), float(best.std()) or 1.0
     return {chunk: (score - mean) / spread for chunk, score in scores.items()}, (float(best[-1]) - mean) / spread
+
+
+def _surprise(deviations: float) -> float:
+    """-log of how likely a normal value lies so many standard deviations, at most some seven, above the mean."""
+    return -math.log(math.erfc(deviations / math.sqrt(2)) / 2)

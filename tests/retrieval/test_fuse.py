@@ -19,6 +19,13 @@ def test_a_clear_winner_of_either_list_wins() -> None:
     assert fuse(JA, near, {f"c{i}": 1.0 for i in range(9)} | {"c20": 30.0}, langs)[0][0] == "c20"
 
 
+def test_a_chunk_that_one_list_singles_out_beats_one_that_both_find_fair() -> None:
+    """What a list does not know it says little against: vectors rank the right chunk 48th here, terms far ahead."""
+    near = {f"c{i}": 0.80 + i / 10_000 for i in range(50)}
+    said = {f"c{i}": 4.0 + 0.8 * (i % 5) for i in range(50)} | {"c2": 16.0, "c46": 12.0}
+    assert fuse(JA, near, said, dict.fromkeys(near, "ja"))[0][0] == "c2"
+
+
 def test_between_two_languages_the_vectors_decide() -> None:
     """The only word that a Chinese question shares with an English passage may be the wrong passage's."""
     dense = {"right": 0.90, "wrong": 0.84} | {f"c{i}": 0.80 for i in range(40)}
