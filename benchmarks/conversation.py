@@ -26,21 +26,29 @@ from common.evidence import WEAK_BELOW, Evidence, Findings
 from common.principal import Principal, Scope
 from common.settings import FolderSource, Settings
 from retrieval.knowledge import Knowledge
+from retrieval.scope import NEARER, STRONG, Scopes
 from serving.chat.followup import DEPTH, in_context, join
 from serving.chat.request import ChatRequest
 
 SAMPLE = Path(__file__).parents[1] / "examples" / "kitahama"
 KB = "kitahama"
 READER = Principal("default", "k_benchmark", frozenset({"*"}), frozenset(Scope))
-SCOPES = {
-    "the setting's words": "the products and services of Kitahama Trust",
-    "a description in three languages": (
-        "the products and services of Kitahama Trust, a bank: accounts, cards, deposits, loans, transfers, offices. "
-        "銀行の口座・カード・預金・ローン・振込・店舗。銀行帳戶、信用卡、存款、貸款、匯款、據點。"
-    ),
-}
+MINIMUM = 0.3
+"""The sample's `min_evidence`."""
+SCOPE = (
+    "the products and services of Kitahama Trust, a bank: accounts, cards, deposits, loans, transfers, offices",
+    "銀行の口座・カード・預金・ローン・振込・店舗",
+    "銀行帳戶、信用卡、存款、貸款、匯款、據點",
+)
+MEASURES = (
+    "confidence of the best chunk",
+    "likeness to the scope",
+    "likeness to the scope against that to other subjects (groundtone)",
+)
 THRESHOLDS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
 LANGUAGES = ("en", "ja", "zh-TW")
+
+SCOPES = Scopes()
 
 Way = Callable[[dict[str, Any]], Findings]
 
@@ -133,30 +141,40 @@ def follow_ups(by_name: dict[str, Way]) -> list[str]:
 
 def scope(knowledge: Knowledge) -> list[str]:
     """The tables of scope: what tells off-topic questions from answerable ones, and the threshold's curve."""
-    sets = {"answerable": rows("questions"), "not in the documents": rows("unanswerable"), "off topic": rows("outside")}
+    answerable = rows("questions") + rows("questions-more")
+    sets = {"answerable": answerable, "not in the documents": rows("unanswerable"), "off topic": rows("outside")}
     measures = {
         name: [_measured(knowledge, str(row["question"])) for row in questions] for name, questions in sets.items()
     }
     lines = ["| what is measured of a question | answerable against off topic | against not in the documents |"]
     lines += ["| --- | --- | --- |"]
-    for column, name in enumerate(("confidence of the best chunk", *(f"similarity to {s}" for s in SCOPES))):
+    for column, name in enumerate(MEASURES):
         good, near, off = (
             [m[column] for m in measures[s]] for s in ("answerable", "not in the documents", "off topic")
         )
         lines.append(f"| {name} | {_auc(good, off):.3f} | {_auc(good, near):.3f} |")
     lines += ["", "Area under the curve: 1 tells them apart, 0.5 is a guess.", ""]
-    lines += ["| threshold | " + " | ".join(f"{s}, refused (n = {len(q)})" for s, q in sets.items()) + " |"]
+    lines += ["| refused | " + " | ".join(f"{s} (n = {len(q)})" for s, q in sets.items()) + " |"]
     lines += ["| --- | --- | --- | --- |"]
-    for at in THRESHOLDS:
-        lines.append(f"| {at} | " + " | ".join(str(sum(m[0] < at for m in measures[s])) for s in sets) + " |")
+
+    def refused(what: str, rule: Callable[[list[float]], bool]) -> str:
+        return f"| {what} | " + " | ".join(str(sum(map(rule, measures[s]))) for s in sets) + " |"
+
+    def outside(m: list[float]) -> bool:
+        return m[0] < STRONG and m[2] < -NEARER
+
+    lines += [refused(f"evidence below {at}", lambda m, at=at: m[0] < at) for at in THRESHOLDS]
+    lines.append(refused("outside the scope", outside))
+    lines.append(refused(f"either, below {MINIMUM} being the sample's setting", lambda m: outside(m) or m[0] < MINIMUM))
     return lines
 
 
 def _measured(knowledge: Knowledge, question: str) -> list[float]:
     best = knowledge.search.search(READER, [KB], question, top_k=1).evidence
-    asked = knowledge.serving.now.embedder.questions([question])[0]
-    near = [float(asked @ knowledge.serving.now.embedder.passages([text])[0]) for text in SCOPES.values()]
-    return [best[0].score if best else 0.0, *near]
+    embedder = knowledge.serving.now.embedder
+    asked = embedder.questions([question])[0]
+    like = float((embedder.passages(SCOPE) @ asked).max())
+    return [best[0].score if best else 0.0, like, SCOPES.margin(embedder, asked, SCOPE)]
 
 
 def _auc(good: Sequence[float], bad: Sequence[float]) -> float:

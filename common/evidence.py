@@ -54,6 +54,8 @@ class Reranking:
 class Findings:
     """What one search found: everything in it belongs to one snapshot. `weak` says that it won't carry an answer.
 
+    `outside` says that the question is about something else than the scope that was named.
+
     `reranked` is None where no reranker is set, or nothing was there to order.
     """
 
@@ -61,13 +63,16 @@ class Findings:
     weak: bool
     evidence: tuple[Evidence, ...]
     reranked: Reranking | None = None
+    outside: bool = False
 
     def to_wire(self) -> dict[str, Any]:
         reranked = asdict(self.reranked) if self.reranked else None
         evidence = [e.to_wire() for e in self.evidence]
-        return {"snapshot": self.snapshot, "weak": self.weak, "evidence": evidence, "reranked": reranked}
+        said = {"snapshot": self.snapshot, "weak": self.weak, "outside": self.outside}
+        return said | {"evidence": evidence, "reranked": reranked}
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> Self:
         reranked = Reranking(**found) if (found := wire.get("reranked")) else None
-        return cls(wire["snapshot"], wire["weak"], tuple(Evidence.from_wire(e) for e in wire["evidence"]), reranked)
+        evidence = tuple(Evidence.from_wire(e) for e in wire["evidence"])
+        return cls(wire["snapshot"], wire["weak"], evidence, reranked, wire.get("outside", False))

@@ -182,12 +182,17 @@ class Assistant(Section):
     adapter: str | None = None
     policy: str = "default"
     languages: tuple[Language, ...] = tuple(Language)
-    scope: str = ""
+    scope: tuple[str, ...] = ()
     handover: str = ""
     top_k: int = Field(default=4, ge=1, le=50)
     max_tokens: int = Field(default=512, ge=1)
     temperature: float = Field(default=0.0, ge=0, le=2)
     tenant: str = DEFAULT_TENANT
+
+    @field_validator("scope", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: object) -> object:
+        return ([value] if value else []) if isinstance(value, str) else value
 
 
 class Guard(StrEnum):

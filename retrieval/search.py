@@ -31,6 +31,7 @@ from retrieval.lexical import EXACT_UP_TO as EXACT_UP_TO_TERMS
 from retrieval.lexical import IndexLost
 from retrieval.neighbours import EXACT_UP_TO, Neighbours, exact
 from retrieval.rerank import Reranker, rerank
+from retrieval.scope import Scopes
 from retrieval.switch import Serving
 
 _log = logging.getLogger(__name__)
@@ -55,6 +56,7 @@ class Search:
         self._ledger = indexes.ledger
         self._choices = choices or Choices()
         self._neighbours = Neighbours(indexes.vectors, exact_up_to)
+        self._scopes = Scopes()
         self._questions: OrderedDict[tuple[str, str], NDArray[np.float32]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -68,10 +70,12 @@ class Search:
         top_k: int = 5,
         filters: Mapping[str, Any] | None = None,
         min_evidence: float | None = None,
+        scope: Sequence[str] = (),
         other_embedder: bool = False,
     ) -> Findings:
         """The best `top_k` chunks for `question`, best first, all from the snapshot that `as_of` names.
 
+        `scope` is what the asker's assistant is about, in words: the findings say whether the question is outside it.
         With `other_embedder` by the index that does not serve, to compare it with the one that does.
 
         Raises NotFound for an unknown knowledge base or snapshot, Gone for a dropped one, InvalidRequest.
@@ -94,7 +98,8 @@ class Search:
         allowed = catalog.allowed(principal, knowledge, pin.number, pin.clock, checked)
         rows = np.flatnonzero(allowed)
         if not len(rows):
-            return Findings(pin.number, True, ())
+            outside = self._scopes.outside(indexes.embedder, asked, scope, 0.0)
+            return Findings(pin.number, True, (), outside=outside)
         dense = self._neighbours.near(catalog, asked, rows, BEST, collection if pin.number == pin.head else None)
         lexical = self._terms(catalog, principal, knowledge, question, allowed)
         weights = self._choices.weights(principal, knowledge)
@@ -107,7 +112,8 @@ class Search:
         evidence = self._evidence(catalog, tenant.secret, question, asked, found[:top_k])
         best = max((one.score for one in evidence), default=0.0)
         weak = best < (WEAK_BELOW if min_evidence is None else min_evidence)
-        return Findings(pin.number, weak, tuple(evidence), reranked)
+        outside = self._scopes.outside(indexes.embedder, asked, scope, best)
+        return Findings(pin.number, weak, tuple(evidence), reranked, outside)
 
     def _chosen(self, other: bool) -> Indexes:
         chosen = self._serving.other if other else self._serving.now

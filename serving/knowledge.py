@@ -50,6 +50,7 @@ class Knowledge:
         top_k: int,
         filters: dict[str, Any] | None,
         min_evidence: float | None,
+        scope: Sequence[str] = (),
     ) -> Findings:
         """The evidence for `question`, all of one snapshot. Raises KnowledgeUnavailable and what the process raised."""
         body = {
@@ -59,6 +60,7 @@ class Knowledge:
             "top_k": top_k,
             "filters": filters,
             "min_evidence": min_evidence,
+            "scope": list(scope),
         }
         about = {
             "gen_ai.operation.name": "retrieval",

@@ -13,7 +13,7 @@ from retrieval.ledger import chunks
 from retrieval.ledger.chunks import Chunk
 
 router = APIRouter()
-_FIELDS = {"as_of", "top_k", "filters", "min_evidence", "other_embedder"}
+_FIELDS = {"as_of", "top_k", "filters", "min_evidence", "scope", "other_embedder"}
 
 
 @router.post("/search")
@@ -64,6 +64,7 @@ async def _search(
     top_k = expect(fields, "top_k", int, 5)
     filters = expect(fields, "filters", dict)
     least = expect(fields, "min_evidence", (int, float))
+    scope = texts(fields, "scope") or []
     other = expect(fields, "other_embedder", bool, False)
 
     def run() -> Findings:
@@ -75,6 +76,7 @@ async def _search(
             top_k=top_k,
             filters=filters,
             min_evidence=least,
+            scope=scope,
             other_embedder=other,
         )
 

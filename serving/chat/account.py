@@ -64,6 +64,7 @@ def found(findings: Findings | None, searched: str | None = None) -> dict[str, A
         "snapshot": findings.snapshot,
         "searched": searched,
         "weak": findings.weak,
+        "outside": findings.outside,
         "evidence": [
             {"chunk": e.chunk, "digest": e.digest, "document": e.document, "revision": e.revision, "score": e.score}
             for e in findings.evidence

@@ -126,7 +126,7 @@ async def retrieve(course: Course) -> Findings | None:
         SNAPSHOT_HEAD.set(findings.snapshot)
     if is_courtesy(asked.question):
         # Nobody looks up a good morning, so what was found for it is neither evidence nor too weak.
-        findings = replace(findings, weak=False, evidence=())
+        findings = replace(findings, weak=False, outside=False, evidence=())
     course.entry.note(**found(findings, course.aside.searched))
     return findings
 
@@ -141,21 +141,26 @@ async def search(course: Course, question: str, as_of: int | datetime | None, to
         top_k=top_k,
         filters=course.request.groundtone.filters,
         min_evidence=course.pinned.policy.min_evidence,
+        scope=course.pinned.assistant.scope,
     )
 
 
 def abstains(course: Course) -> bool:
-    """Without good evidence it says so. A request that brings tools may still find out by calling them."""
+    """Whether it says that it does not answer: without good evidence, and outside its scope.
+
+    A request that brings tools may still find out by calling them.
+    """
     findings, asked = course.findings, course.request
     if findings is None or asked.tools or is_courtesy(asked.question):
         return False
-    return findings.weak or not findings.evidence
+    return findings.weak or findings.outside or not findings.evidence
 
 
 async def abstain(course: Course) -> Steps:
     """The polite refusal, as a model's answer would look."""
     pinned, choices = course.pinned, course.request.n or 1
-    text = refusal.no_evidence(pinned.language, pinned.assistant.handover)
+    outside = course.findings is not None and course.findings.outside
+    text = refusal.refusal(pinned.language, pinned.assistant.handover, outside)
     verdict = Verdict.OFF if pinned.policy.guard is GuardPolicy.OFF else Verdict.CLEAN
     await course.entry.durable()
     yield course.opened()

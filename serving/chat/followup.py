@@ -35,6 +35,7 @@ def in_context(request: ChatRequest) -> str | None:
 def join(alone: Findings, within: Findings, top_k: int, weak_below: float) -> Findings:
     """The best `top_k` of both rankings, each with the better of its scores; weak if the first is below the bound.
 
+    Outside the scope where both are: "and for students?" alone is about school.
     The first, and not the best: the chunk that answered the question before scores well whatever is asked now.
     """
     found: dict[str, Evidence] = {}
@@ -45,4 +46,5 @@ def join(alone: Findings, within: Findings, top_k: int, weak_below: float) -> Fi
             known = found.get(one.chunk, one)
             found[one.chunk] = one if one.score > known.score else known
     best = tuple(sorted(found.values(), key=lambda one: -places[one.chunk])[:top_k])
-    return replace(within, evidence=best, weak=not best or best[0].score < weak_below)
+    weak = not best or best[0].score < weak_below
+    return replace(within, evidence=best, weak=weak, outside=alone.outside and within.outside)

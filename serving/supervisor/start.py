@@ -67,7 +67,7 @@ def welcome(settings: Settings, home: Home, address: str, seconds: float) -> str
     lines = [f"groundtone is ready after {seconds:.0f} s: {address}", f"  admin key  {key}"]
     if settings.assistants:
         assistant = settings.assistants[0]
-        question = f"What can you tell me about {assistant.scope or 'your services'}?"
+        question = f"What can you tell me about {assistant.scope[0] if assistant.scope else 'your services'}?"
         body = json.dumps({"model": assistant.name, "messages": [{"role": "user", "content": question}]})
         lines.append(
             f"  try        curl {address}/v1/chat/completions -H 'content-type: application/json' "

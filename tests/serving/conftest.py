@@ -76,7 +76,9 @@ class Gateway:
 
 ASSISTANTS = (
     Assistant(name="tuned", firm="Kitahama Trust", knowledge=("kitahama",), adapter="kitahama"),
-    Assistant(name="plain", firm="Kitahama Trust", knowledge=("kitahama",), handover="+81 6-5550-0142"),
+    Assistant(
+        name="plain", firm="Kitahama Trust", knowledge=("kitahama",), handover="+81 6-5550-0142", scope=("our cards",)
+    ),
     Assistant(name="voice", firm="Kitahama Trust", adapter="kitahama"),
     Assistant(name="withholding", firm="Kitahama Trust", knowledge=("kitahama",), policy="withhold"),
     Assistant(name="stopping", firm="Kitahama Trust", knowledge=("kitahama",), policy="stop"),

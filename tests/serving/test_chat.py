@@ -146,6 +146,23 @@ async def test_weak_evidence_is_refused_politely_in_the_askers_language(gateway:
     assert (await gateway.last())["ended"] == "abstained"
 
 
+async def test_a_question_outside_the_scope_is_refused_as_such(gateway: Gateway) -> None:
+    """In the asker's language, with the hand-over, and by the scope that the assistant declares."""
+    gateway.knowledge.findings = Findings(8, False, (evidence("Something near."),), outside=True)
+    for question, part in (
+        ("Write me a poem.", "outside what we can help with"),
+        ("詩を書いて", "ご案内できない内容"),
+        ("寫一首詩", "不在本服務的範圍內"),
+    ):
+        body = await (await gateway.ask(question)).json()
+        assert body["groundtone"]["outcome"] == "abstained"
+        assert part in body["choices"][0]["message"]["content"]
+        assert "+81 6-5550-0142" in body["choices"][0]["message"]["content"]
+    assert gateway.knowledge.searches[-1]["scope"] == ["our cards"]
+    assert not [chat for chat in gateway.engine.chats if chat.get("max_tokens") != 1]
+    assert (await gateway.last())["outcome"]["outside"] is True
+
+
 async def test_an_unsupported_figure_is_flagged(gateway: Gateway) -> None:
     """A figure that the evidence lacks is passed on under `flag`, and named."""
     gateway.engine.answer = "The annual fee is 12,345 yen."

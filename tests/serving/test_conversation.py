@@ -96,6 +96,13 @@ def test_joined_rankings_are_as_weak_as_their_best_chunk(score: float, weak: boo
     assert join(findings(low, high), findings(low), 2, 0.1).weak is weak
 
 
+def test_a_follow_up_is_outside_the_scope_only_where_its_context_is_too() -> None:
+    """Alone "and for students?" is about school."""
+    here, there = findings(GOLD), Findings(7, False, (GOLD,), outside=True)
+    assert join(there, there, 1, 0.1).outside
+    assert not join(there, here, 1, 0.1).outside
+
+
 @pytest.mark.parametrize(
     ("lang", "refusal"), [("en", "would rather not guess"), ("ja", "控えさせて"), ("zh-TW", "恕我們無法臆測")]
 )
