@@ -23,6 +23,7 @@ A message has two sentences: what is wrong, and what to do. It never holds a pat
 document's text: those belong to the log, which knows the request's id.
 """
 
+import math
 from enum import StrEnum
 from typing import Any, ClassVar
 
@@ -95,6 +96,10 @@ class GroundtoneError(Exception):
         self.code = code or self.default_code
         self.param = param
         self.retry_after = retry_after if retry_after is not None else self.default_retry_after
+
+    def headers(self) -> dict[str, str]:
+        """`Retry-After` in whole seconds, where there is a time to come back."""
+        return {} if self.retry_after is None else {"retry-after": str(max(1, math.ceil(self.retry_after)))}
 
     def body(self) -> dict[str, Any]:
         """The contract's error object: `{"error": {"message", "type", "code", "param"}}`."""

@@ -33,6 +33,7 @@ class Server(Section):
     workers: int = Field(default=1, ge=1)
     drain_seconds: float = Field(default=20.0, ge=0)
     max_answers: int = Field(default=256, ge=1)
+    max_waiting: int = Field(default=0, ge=0)
     max_body_bytes: int = 4 * 1024 * 1024
     max_document_bytes: int = 64 * 1024 * 1024
 
@@ -187,6 +188,8 @@ class Assistant(Section):
     top_k: int = Field(default=4, ge=1, le=50)
     max_tokens: int = Field(default=512, ge=1)
     temperature: float = Field(default=0.0, ge=0, le=2)
+    max_answers: int | None = Field(default=None, ge=1)
+    max_waiting: int | None = Field(default=None, ge=0)
     tenant: str = DEFAULT_TENANT
 
     @field_validator("scope", mode="before")

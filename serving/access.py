@@ -91,8 +91,7 @@ class Gate:
 async def respond(send: Send, error: GroundtoneError) -> None:
     """Sends `error` as the contract has it."""
     headers = [(b"content-type", b"application/json")]
-    if error.retry_after is not None:
-        headers.append((b"retry-after", str(max(1, round(error.retry_after))).encode()))
+    headers += [(name.encode(), value.encode()) for name, value in error.headers().items()]
     if error.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
     await send({"type": "http.response.start", "status": error.status, "headers": headers})

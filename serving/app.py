@@ -34,6 +34,8 @@ def create_app(settings: Settings, home: Home) -> FastAPI:
             gc.collect()
             gc.freeze()
             yield
+            # The server's patience has ended, and it waits for nobody: cut-off answers still say so and are recorded.
+            await services.idle()
 
     app = FastAPI(
         title="groundtone", lifespan=lifespan, redirect_slashes=False, docs_url=None, redoc_url=None, openapi_url=None
@@ -70,6 +72,5 @@ async def _from_router(request: Request, error: Exception) -> Response:
 async def _from_handler(request: Request, error: Exception) -> Response:
     assert isinstance(error, GroundtoneError)
     response = json(error.body(), error.status)
-    if error.retry_after is not None:
-        response.headers["retry-after"] = str(max(1, round(error.retry_after)))
+    response.headers.update(error.headers())
     return response

@@ -41,6 +41,7 @@ SOURCE_LAG = Gauge(
     multiprocess_mode="mostrecent",
 )
 QUEUE_DEPTH = Gauge("groundtone_queue_depth", "Answers in the making.", multiprocess_mode="livesum")
+WAITING = Gauge("groundtone_waiting", "Questions that wait for their turn.", multiprocess_mode="livesum")
 CONFIGURATION = Gauge(
     "groundtone_configuration_info", "1 for the configuration in force.", ["digest"], multiprocess_mode="livemax"
 )

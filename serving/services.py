@@ -5,24 +5,27 @@ import hashlib
 import hmac
 import signal
 import time
-from collections.abc import Callable, Generator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
 from adapters import Registry
-from common.errors import Draining, EngineUnavailable, Overloaded
+from common.errors import Draining, EngineUnavailable
 from common.settings import Assistant, Settings
 from serving.audit.record import Record
+from serving.capacity import Capacity
 from serving.chat.grounding import Endpoint, Grounding
 from serving.engine.replicas import Replicas
 from serving.home import Home
 from serving.keys import Keys
 from serving.knowledge import Knowledge
-from serving.metrics import CONFIGURATION, QUEUE_DEPTH
+from serving.metrics import CONFIGURATION
 
 CLOSING_SECONDS = 1.0
+ENDING_SECONDS = 5.0
+"""What an answer that was cut off has to end and to be recorded."""
 
 
 @dataclass(slots=True)
@@ -51,26 +54,6 @@ class Life:
         """
         if self.draining is not None and time.monotonic() - self.draining > CLOSING_SECONDS:
             raise Draining("The service is restarting.", "Ask again in a few seconds.")
-
-
-@dataclass(slots=True)
-class Capacity:
-    """How many answers are in the making. The excess is refused at once rather than queued without bound."""
-
-    limit: int
-    taken: int = 0
-
-    @contextmanager
-    def slot(self) -> Generator[None]:
-        if self.taken >= self.limit:
-            raise Overloaded("The service answers as many questions as it can.", "Ask again shortly.")
-        self.taken += 1
-        QUEUE_DEPTH.inc()
-        try:
-            yield
-        finally:
-            self.taken -= 1
-            QUEUE_DEPTH.dec()
 
 
 @dataclass(slots=True)
@@ -108,6 +91,15 @@ class Services:
         """The engine's prefix cache is shared within a tenant only: timing must not tell one what another asked."""
         return hmac.new(self.internal_key.encode(), tenant.encode(), hashlib.sha256).hexdigest()[:32]
 
+    async def idle(self) -> None:
+        """Returns when no answer is in the making, or after a while."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ENDING_SECONDS):
+                while self.capacity.taken or self.capacity.waiting:  # noqa: ASYNC110 - once, at the end
+                    await asyncio.sleep(0.02)
+        # What ended last still sends its error.
+        await asyncio.sleep(0.02)
+
     async def not_ready(self) -> list[str]:
         """Why the gateway can't answer yet; empty when it can."""
         if self.life.draining is not None:
@@ -132,6 +124,6 @@ async def open_services(settings: Settings, home: Home, stack: AsyncExitStack) -
         record=record,
         keys=Keys(record.database, home.admin_key, home.metrics_key),
         registry=registry,
-        capacity=Capacity(settings.server.max_answers),
+        capacity=Capacity(settings.server.max_answers, settings.server.max_waiting),
         grounding=await stack.enter_async_context(Endpoint.open(settings.grounding)),
     )

@@ -15,7 +15,11 @@ ROWS: list[list[tuple[str, str, list[tuple[str, str]]]]] = [
     [
         ("Answers", "ops", [("{{outcome}}", "sum by (outcome) (rate(groundtone_answers_total[$__rate_interval]))")]),
         ("Errors", "ops", [("{{code}}", "sum by (code) (rate(groundtone_errors_total[$__rate_interval]))")]),
-        ("Answers in the making", "short", [("answers", "sum(groundtone_queue_depth)")]),
+        (
+            "Answers in the making",
+            "short",
+            [("answers", "sum(groundtone_queue_depth)"), ("waiting", "sum(groundtone_waiting)")],
+        ),
     ],
     [
         ("Time to first token", "s", quantiles("groundtone_time_to_first_token_seconds")),

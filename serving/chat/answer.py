@@ -61,9 +61,10 @@ async def answer(services: Services, principal: Principal, request: ChatRequest,
     """
     started = time.perf_counter()
     assistant = admit(services, principal, request)
-    with services.capacity.slot():
+    with services.capacity.place(assistant) as turn:
         pinned = pin(services, principal, assistant, request)
         async with services.record.bracket(principal, intent(pinned, request, request_id)) as entry:
+            await turn
             course = Course(services, principal, request, pinned, entry, started)
             course.findings = await retrieve(course)
             async with aclosing(abstain(course) if abstains(course) else generate(course)) as steps:
