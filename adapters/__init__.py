@@ -3,13 +3,14 @@
     samples, words, draw, documents, redraw, facts   what training examples are made of
     pairs, tree                                      the examples, in the prompt format that serving uses
     recipe, train, curve, base_model                 training, in the engine's environment, as processes
-    artefact, weights, channels, registry            versions and channels, in the gateway's environment
+    artefact, weights, version, channels, registry   versions and channels, in the gateway's environment
 
 What is exported here imports no torch. `python -m adapters.train` and `python -m adapters.base_model` do.
 """
 
 from adapters.artefact import Base
 from adapters.channels import Channel, Channels
-from adapters.registry import Gate, Registry, Version
+from adapters.registry import Registry
+from adapters.version import Gate, Version
 
 __all__ = ["Base", "Channel", "Channels", "Gate", "Registry", "Version"]

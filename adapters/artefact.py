@@ -62,7 +62,7 @@ def check(folder: Path, base: Base | None, max_rank: int) -> Artefact:
     _check_tensors(tensors, rank, modules)
     if not all_finite(folder / WEIGHTS, tensors, offset):
         raise refused("Its weights hold infinities or values that are no numbers.", "Train it again at a lower rate.")
-    training = _read_object(folder / TRAINING) if (folder / TRAINING).exists() else {}
+    training = training_of(folder)
     name = str(config.get("base_model_name_or_path") or "")
     base_digest = training.get("base_model_digest")
     if base is not None:
@@ -75,6 +75,11 @@ def check(folder: Path, base: Base | None, max_rank: int) -> Artefact:
 def artefact_digest(folder: Path) -> str:
     """One digest over weights and configuration, each by its name and own digest."""
     return digest_of({name: digest((folder / name).read_bytes()) for name in REQUIRED})
+
+
+def training_of(folder: Path) -> dict[str, Any]:
+    """What training says of itself; empty where it says nothing. Raises InvalidRequest."""
+    return _read_object(folder / TRAINING) if (folder / TRAINING).exists() else {}
 
 
 def refused(what: str, do: str = "Send a PEFT LoRA adapter as safetensors.") -> InvalidRequest:

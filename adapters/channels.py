@@ -1,12 +1,14 @@
 """Which version answers: `stable`, and beside it a `canary` for a share of the conversations."""
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Self
 
 KEPT = 20
 """How many former stable versions a rollback can reach."""
+MOVES = 200
+"""How many moves are remembered."""
 
 
 class Channel(StrEnum):
@@ -16,11 +18,15 @@ class Channel(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Channels:
-    """`canary` is a version's id and its share of the conversations in per cent; `former` are stable's, latest last."""
+    """`canary` is a version's id and its share of the conversations in per cent; `former` are stable's, latest last.
+
+    `moves` says who moved them, when, and to where: `{"at", "by", "stable", "canary"}`, latest last.
+    """
 
     stable: str | None = None
     canary: tuple[str, int] | None = None
-    former: tuple[str, ...] = field(default=())
+    former: tuple[str, ...] = ()
+    moves: tuple[dict[str, Any], ...] = ()
 
     def pick(self, name: str, sticky: str) -> str | None:
         """The version's id for one conversation: the same for the same `sticky`, as long as the share stands."""
@@ -34,18 +40,32 @@ class Channels:
         """`version` answers from now on. A canary of the same version has arrived and is none any more."""
         former = self.former if self.stable in (None, version) else (*self.former, self.stable)
         canary = None if self.canary and self.canary[0] == version else self.canary
-        return type(self)(version, canary, tuple(f for f in former if f)[-KEPT:])
+        return replace(self, stable=version, canary=canary, former=tuple(f for f in former if f)[-KEPT:])
 
     def with_canary(self, version: str, share: int) -> Self:
-        return type(self)(self.stable, (version, share), self.former)
+        return replace(self, canary=(version, share))
 
     def back(self) -> Self | None:
         """A canary is withdrawn; without one, stable is again what it was before. None when there is no before."""
         if self.canary is not None:
-            return type(self)(self.stable, None, self.former)
+            return replace(self, canary=None)
         if not self.former:
             return None
-        return type(self)(self.former[-1], None, self.former[:-1])
+        return replace(self, stable=self.former[-1], former=self.former[:-1])
+
+    def moved(self, at: str, by: str) -> Self:
+        """The same, with the move to here remembered."""
+        return replace(self, moves=(*self.moves, {"at": at, "by": by, **self.to_wire()})[-MOVES:])
+
+    def side_by_side(self) -> str | None:
+        """Since when stable and canary answer beside each other; None where no move says so."""
+        since = None
+        for move in reversed(self.moves):
+            canary = move["canary"]["version"] if move["canary"] else None
+            if self.canary is None or (move["stable"], canary) != (self.stable, self.canary[0]):
+                break
+            since = move["at"]
+        return since
 
     def to_wire(self) -> dict[str, Any]:
         """The contract's shape."""
@@ -53,11 +73,14 @@ class Channels:
         return {"stable": self.stable, "canary": canary}
 
     def to_file(self) -> dict[str, Any]:
-        return {**self.to_wire(), "former": list(self.former)}
+        return {**self.to_wire(), "former": list(self.former), "moves": list(self.moves)}
 
     @classmethod
     def from_file(cls, stored: dict[str, Any]) -> Self:
         canary = stored.get("canary")
         return cls(
-            stored.get("stable"), (canary["version"], canary["share"]) if canary else None, tuple(stored["former"])
+            stored.get("stable"),
+            (canary["version"], canary["share"]) if canary else None,
+            tuple(stored["former"]),
+            tuple(stored.get("moves", ())),
         )

@@ -6,12 +6,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from adapters import version
 from adapters.artefact import MAX_BYTES, MAX_SIDE_BYTES, OPTIONAL, REQUIRED, WEIGHTS, refused
 from adapters.evaluation import evaluation as evaluations
 from adapters.evaluation.evaluation import Evaluation
 from adapters.weights import BadWeights, copy_regular
-
-VERSION = "version.json"
 
 
 def keep(folder: Path, evaluation: Evaluation, id: str) -> None:
@@ -32,13 +31,13 @@ def copy(folder: Path, scratch: Path) -> None:
     if folder.is_symlink() or not folder.is_dir():
         raise refused("The artefact is no folder.", "Name the folder that training wrote.")
     names = sorted(path.name for path in folder.iterdir())
-    if unknown := [name for name in names if name not in (*REQUIRED, *OPTIONAL, VERSION)]:
+    if unknown := [name for name in names if name not in (*REQUIRED, *OPTIONAL, version.FILE)]:
         raise refused(f"The artefact holds files that don't belong to it, {unknown[0]!r} for one.", "Remove them.")
     if missing := [name for name in REQUIRED if name not in names]:
         raise refused(f"The artefact lacks {missing[0]}.")
     for name in names:
         # What an earlier registry said of it is not taken over.
-        if name == VERSION:
+        if name == version.FILE:
             continue
         try:
             copy_regular(folder / name, scratch / name, MAX_BYTES if name == WEIGHTS else MAX_SIDE_BYTES)

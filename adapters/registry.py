@@ -19,10 +19,9 @@ import shutil
 import tempfile
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
 
@@ -31,9 +30,10 @@ from adapters.artefact import Base, artefact_digest, check, refused
 from adapters.channels import Channel, Channels
 from adapters.evaluation import evaluation as evaluations
 from adapters.evaluation.evaluation import Evaluation
-from adapters.evaluation.gate import failed
 from adapters.signature import FILE as SIGNATURE
 from adapters.signature import Signatures
+from adapters.version import FILE as VERSION
+from adapters.version import Gate, Version
 from common.errors import Conflict, ErrorCode, InvalidRequest, NotFound
 from common.settings import Gate as Thresholds
 from common.settings import Settings
@@ -41,51 +41,10 @@ from common.settings import Settings
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 _ID = re.compile(rf"(?P<name>{_NAME.pattern})@(?P<digest>[0-9a-f]{{12}})")
 _CHANNELS = "channels.json"
-_STORED = ("id", "name", "digest", "created", "base_model", "base_digest", "rank")
-
-
-class Gate(StrEnum):
-    """How the evaluation ended. `none`: there has been none."""
-
-    PASSED = "passed"
-    FAILED = "failed"
-    NONE = "none"
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """An immutable adapter version; `path` is what the engine loads.
-
-    `gate` is what its evaluation comes to under today's thresholds, `failed` are those that it does not reach.
-    """
-
-    id: str
-    name: str
-    digest: str
-    created: str
-    base_model: str
-    base_digest: str | None
-    rank: int
-    path: Path
-    gate: Gate = Gate.NONE
-    failed: tuple[str, ...] = ()
-    evaluation: Evaluation | None = None
-
-    def to_wire(self) -> dict[str, Any]:
-        """The contract's shape."""
-        return {
-            "id": self.id,
-            "created": self.created,
-            "base_model": self.base_model,
-            "digest": self.digest,
-            "gate": self.gate,
-            "metrics": self.evaluation.to_wire()["metrics"] if self.evaluation else {},
-            "failed": list(self.failed),
-        }
 
 
 class Registry:
-    """Safe to use from several processes at once. Synchronous: call it off the event loop, all but `resolve`."""
+    """Safe to use from several processes at once. Synchronous: call it off the event loop."""
 
     def __init__(
         self,
@@ -118,8 +77,11 @@ class Registry:
             signatures=signatures,
         )
 
-    def register(self, name: str, folder: Path, *, trusted: bool = False, digest: str | None = None) -> Version:
-        """Copies the artefact in `folder`, checks the copy and keeps it. The same bytes are the same version.
+    def register(
+        self, name: str, folder: Path, *, by: str = "", trusted: bool = False, digest: str | None = None
+    ) -> Version:
+        """Copies the artefact in `folder`, checks the copy and keeps it. The same bytes are the same version, and `by`
+        who registered them first.
 
         An evaluation that comes along is kept only where its sender is `trusted`, or its signature is: else anyone who
         may register could write one. Where keys are trusted, a signature that comes along must be of one of them, and
@@ -150,8 +112,9 @@ class Registry:
                     base_digest=artefact.base_digest,
                     rank=artefact.rank,
                     path=place,
+                    by=by,
                 )
-                files.write_json(scratch / files.VERSION, {key: getattr(record, key) for key in _STORED})
+                files.write_json(scratch / VERSION, record.to_file())
                 self._signatures.sign(scratch)
                 files.seal(scratch, place)
         finally:
@@ -203,19 +166,10 @@ class Registry:
     def version(self, id: str) -> Version:
         """The version with this id. Raises NotFound."""
         named = _ID.fullmatch(id)
-        place = self._directory / named["name"] / named["digest"] if named else None
-        if place is None or not (place / files.VERSION).is_file():
-            raise NotFound("There is no such adapter version.", "See GET /v1/adapters for those that exist.")
-        stored = json.loads((place / files.VERSION).read_bytes())
-        fields: dict[str, Any] = {key: stored[key] for key in _STORED} | {"path": place}
-        try:
-            evaluation = evaluations.read(place)
-        except InvalidRequest:
-            evaluation = None
-        if evaluation is None or evaluation.digest != fields["digest"]:
-            return Version(**fields)
-        below = tuple(failed(evaluation, self._gate))
-        return Version(**fields, gate=Gate.FAILED if below else Gate.PASSED, failed=below, evaluation=evaluation)
+        with suppress(FileNotFoundError):
+            if named:
+                return Version.read(self._directory / named["name"] / named["digest"], self._gate)
+        raise NotFound("There is no such adapter version.", "See GET /v1/adapters for those that exist.")
 
     def verify(self, id: str) -> bool:
         """Whether the stored bytes are those of the version's digest, and signed where keys are trusted."""
@@ -239,13 +193,10 @@ class Registry:
 
     def served(self, name: str) -> Channels:
         """The channels of `name` without what has not passed its gate: a canary ends, a stable version is none."""
-        channels = self.channels(name)
-        stable, canary = channels.stable, channels.canary
-        return Channels(
-            stable if stable and self._passed(stable) else None,
-            canary if canary and self._passed(canary[0]) else None,
-            channels.former,
-        )
+        now = self.channels(name)
+        stable = now.stable if now.stable and self._passed(now.stable) else None
+        canary = now.canary if now.canary and self._passed(now.canary[0]) else None
+        return replace(now, stable=stable, canary=canary)
 
     def _passed(self, id: str) -> bool:
         try:
@@ -285,31 +236,34 @@ class Registry:
             raise InvalidRequest("A canary needs a share.", "Give 1 to 100 per cent.", param="share")
         return found
 
-    def point(self, name: str, channel: str, version: str, share: int | None = None) -> Channels:
+    def point(self, name: str, channel: str, version: str, share: int | None = None, *, by: str = "") -> Channels:
         """Points `channel` to a version. Raises what `eligible` raises."""
         self.eligible(name, channel, version, share)
         with self._alone(name):
             now = self.channels(name)
-            return self._move(
-                name, now.with_canary(version, share or 0) if channel == Channel.CANARY else now.with_stable(version)
-            )
+            moved = now.with_canary(version, share or 0) if channel == Channel.CANARY else now.with_stable(version)
+            return self._move(name, moved, by)
 
-    def rollback(self, name: str) -> Channels:
-        """Withdraws the canary, or, where there is none, puts back the version that was stable before."""
+    def before(self, name: str) -> tuple[Channels, Version | None]:
+        """Where a rollback leads, and the version that becomes `stable` by it; None where that one stays.
+
+        Raises Conflict where there is nothing to go back to, and what `eligible` raises.
+        """
+        now = self.channels(name)
+        before = now.back()
+        if before is None:
+            raise Conflict("There is nothing to go back to.", "Point the channel to a version instead.")
+        if before.stable is None or before.stable == now.stable:
+            return before, None
+        return before, self.eligible(name, Channel.STABLE, before.stable)
+
+    def rollback(self, name: str, *, by: str = "") -> Channels:
+        """Withdraws the canary, or, where there is none, puts back the version that was stable before.
+
+        Raises what `before` raises.
+        """
         with self._alone(name):
-            before = self.channels(name).back()
-            if before is None:
-                raise Conflict("There is nothing to go back to.", "Point the channel to a version instead.")
-            if before.stable:
-                self.eligible(name, Channel.STABLE, before.stable)
-            return self._move(name, before)
-
-    def resolve(self, name: str, sticky: str) -> Version:
-        """The version that answers one conversation. Raises NotFound where `stable` points to none."""
-        id = self.served(name).pick(name, sticky)
-        if id is None:
-            raise NotFound("The assistant's adapter has no stable version.", "Register one and promote it.")
-        return self.version(id)
+            return self._move(name, self.before(name)[0], by)
 
     def to_wire(self, name: str) -> dict[str, Any]:
         """The contract's shape of one adapter."""
@@ -317,6 +271,7 @@ class Registry:
             "name": name,
             "versions": [version.to_wire() for version in self.versions(name)],
             "channels": self.channels(name).to_wire(),
+            "moves": list(self.channels(name).moves),
         }
 
     def _home(self, name: str) -> Path:
@@ -328,8 +283,9 @@ class Registry:
             )
         return self._directory / name
 
-    def _move(self, name: str, channels: Channels) -> Channels:
+    def _move(self, name: str, channels: Channels, by: str) -> Channels:
         home = self._home(name)
+        channels = channels.moved(datetime.now(UTC).isoformat(timespec="milliseconds"), by)
         scratch = home / f".channels.{os.getpid()}.{time.monotonic_ns()}"
         files.write_json(scratch, channels.to_file())
         scratch.replace(home / _CHANNELS)

@@ -2,8 +2,10 @@
 
 import asyncio
 import io
+import shutil
 import tarfile
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from fastapi import Request
@@ -43,9 +45,10 @@ async def list_adapters(request: Request, services: Services, principal: Princip
 
 async def register_version(request: Request, services: Services, principal: Principal) -> Response:
     """Takes a gzipped tar of the two files of a LoRA, checks it, and keeps it as an immutable version."""
-    archive = await request.body()
-    version = await asyncio.to_thread(_registered, services, request.path_params["name"], archive)
-    return json(version.to_wire(), 201)
+    archive, name = await request.body(), request.path_params["name"]
+    digest = request.query_params.get("digest")
+    wire = await asyncio.to_thread(lambda: _registered(services, name, archive, principal, digest).to_wire())
+    return json(wire, 201)
 
 
 async def move_channel(request: Request, services: Services, principal: Principal) -> Response:
@@ -58,28 +61,37 @@ async def move_channel(request: Request, services: Services, principal: Principa
             'The body is not {"version", "share"}.', "Name the version, and a canary's share."
         ) from None
     version = await asyncio.to_thread(services.registry.eligible, name, channel, wanted.version, wanted.share)
-    if not await services.engine.loads(version, LOADED_WITHIN_SECONDS):
-        raise EngineUnavailable(
-            f"Not every engine replica serves `{version.id}`.", "The channel stays; look at /readyz, then try again."
-        )
-    channels = await asyncio.to_thread(services.registry.point, name, channel, version.id, wanted.share)
+    await _loaded(services, version)
+    point = partial(services.registry.point, name, channel, version.id, wanted.share, by=principal.key)
+    channels = await asyncio.to_thread(point)
     await services.engine.read_channels()
     return json(channels.to_wire())
 
 
 async def roll_back(request: Request, services: Services, principal: Principal) -> Response:
-    """Ends a canary, or returns `stable` to the version before."""
-    channels = await asyncio.to_thread(services.registry.rollback, request.path_params["name"])
+    """Ends a canary, or returns `stable` to the version before, once every replica serves that one again."""
+    name = request.path_params["name"]
+    _, version = await asyncio.to_thread(services.registry.before, name)
+    if version is not None:
+        await _loaded(services, version)
+    channels = await asyncio.to_thread(partial(services.registry.rollback, name, by=principal.key))
     await services.engine.read_channels()
     return json(channels.to_wire())
 
 
-def _registered(services: Services, name: str, archive: bytes) -> Version:
+async def _loaded(services: Services, version: Version) -> None:
+    if not await services.engine.loads([version], LOADED_WITHIN_SECONDS):
+        raise EngineUnavailable(
+            f"Not every engine replica serves `{version.id}`.", "The channel stays; look at /readyz, then try again."
+        )
+
+
+def _registered(services: Services, name: str, archive: bytes, principal: Principal, digest: str | None) -> Version:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         _unpack(archive, folder)
         base = Base(services.engine.base_model) if services.engine.base_model else None
-        return Registry.of(services.settings, base).register(name, folder)
+        return Registry.of(services.settings, base).register(name, folder, by=principal.key, digest=digest)
 
 
 def _unpack(archive: bytes, folder: Path) -> None:
@@ -97,7 +109,8 @@ def _unpack(archive: bytes, folder: Path) -> None:
                     raise _wrong_archive("unpacks to more than 1 GiB")
                 content = tar.extractfile(member)
                 assert content is not None
-                (folder / member.name.removeprefix("./")).write_bytes(content.read())
+                with (folder / member.name.removeprefix("./")).open("wb") as file:
+                    shutil.copyfileobj(content, file)
     except (tarfile.TarError, EOFError, OSError, ValueError):
         raise _wrong_archive("can't be read") from None
 

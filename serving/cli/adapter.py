@@ -117,8 +117,8 @@ def promote(cli: Cli, version: Version) -> None:
 
 
 @command(app, "canary")
-def canary(cli: Cli, version: Version, share: Annotated[int, typer.Option("--share", min=0, max=100)] = 10) -> None:
-    """Let a version answer a share of the conversations, in percent; 0 ends it."""
+def canary(cli: Cli, version: Version, share: Annotated[int, typer.Option("--share", min=1, max=100)] = 10) -> None:
+    """Let a version answer a share of the conversations, in percent; `rollback` ends it."""
     _move(cli, version, "canary", share)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ log = logging.getLogger("groundtone.engine")
 Event = dict[str, Any]
 MAX_EVENT_BYTES = 4 * 1024 * 1024
 _DATA = b"data:"
+_PROBE_TOKENS = 4
 
 
 class Unreachable(Exception):
@@ -32,16 +34,20 @@ class Full(Unreachable):
 
 @dataclass(slots=True)
 class Replica:
-    """A server by its address. `models` is what it serves, as it last said; `problem` why it can't be used."""
+    """A server by its address. `models` is what it serves, as it last said; `problem` why it can't be used.
+
+    `in_flight` counts its answers in the making, by model; `verified` is when an adapter that it was seen to serve was
+    last needed, on the monotonic clock.
+    """
 
     url: str
     session: aiohttp.ClientSession
     settings: Engine
-    in_flight: int = 0
+    in_flight: Counter[str] = field(default_factory=Counter[str])
     models: frozenset[str] = frozenset()
     problem: str | None = "starting"
     retry_at: float = 0.0
-    verified: set[str] = field(default_factory=set[str])
+    verified: dict[str, float] = field(default_factory=dict[str, float])
 
     @asynccontextmanager
     async def stream(self, payload: dict[str, Any]) -> AsyncGenerator[AsyncGenerator[Event]]:
@@ -61,7 +67,7 @@ class Replica:
             "gen_ai.request.max_tokens": payload.get("max_tokens") or 0,
             "server.address": self.url,
         }
-        self.in_flight += 1
+        self.in_flight[payload["model"]] += 1
         try:
             with calling(f"chat {payload['model']}", about) as (span, trace):
                 async with self.session.post(
@@ -78,7 +84,7 @@ class Replica:
         except (aiohttp.ClientError, TimeoutError):
             raise _broke_off() from None
         finally:
-            self.in_flight -= 1
+            self.in_flight[payload["model"]] -= 1
 
     async def _events(self, response: aiohttp.ClientResponse, model: str, span: Span) -> AsyncGenerator[Event]:
         clock = asyncio.get_running_loop().time
@@ -121,18 +127,27 @@ class Replica:
                 log.error("engine refused adapter %s with status %d; its own log says why", name, response.status)
                 raise aiohttp.ClientError(f"adapter {name} was refused with status {response.status}")
 
-    async def first_logprob(self, model: str) -> float:
-        """The log-probability of the first token of a fixed prompt: tells whether an adapter changes anything."""
+    async def unload_adapter(self, name: str) -> None:
+        """Has vLLM forget an adapter's name; answers in the making end on its weights. One that is gone is no error."""
+        async with self._request("POST", "/v1/unload_lora_adapter", {"lora_name": name}, seconds=30.0) as response:
+            if response.status not in (200, 404):
+                raise aiohttp.ClientError(f"adapter {name} was kept with status {response.status}")
+
+    async def logprobs(self, model: str) -> list[float]:
+        """The log-probabilities of the first tokens that follow a fixed prompt: do they differ from the base model's?
+
+        Prefill and decoding both run, so an adapter that was asked once is on the device and warm.
+        """
         body = {
             "model": model,
             "messages": [{"role": "user", "content": "Good day. What can you do for me?"}],
-            "max_tokens": 1,
+            "max_tokens": _PROBE_TOKENS,
             "temperature": 0,
             "logprobs": True,
             "top_logprobs": 0,
         }
         answer = await self._json("POST", "/v1/chat/completions", body, seconds=30.0)
-        return float(answer["choices"][0]["logprobs"]["content"][0]["logprob"])
+        return [float(token["logprob"]) for token in answer["choices"][0]["logprobs"]["content"]]
 
     async def count_tokens(self, model: str, messages: list[Any]) -> int:
         """How many tokens `messages` make in the served model's chat template."""

@@ -2,13 +2,15 @@
 
 Every replica is brought in line with the registry again and again: a load reaches one server and is forgotten when
 it restarts. An adapter counts as loaded once it was seen to change the model's output; with other module names vLLM
-would serve the base model under the adapter's name and say nothing.
+would serve the base model under the adapter's name and say nothing. Answers follow a channel only where it is loaded,
+so several gateways may move at different moments, and none asks for what is not there. What no channel points to and
+nobody uses is unloaded after a while. Doesn't cover: adapters that a gateway loaded which runs no more.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
@@ -26,6 +28,10 @@ log = logging.getLogger("groundtone.engine")
 
 CHECK_SECONDS = 1.0
 BREAK_SECONDS = 2.0
+UNUSED_SECONDS = 30.0
+"""Longer than another gateway takes to see that a channel moved, and to send what it pinned before."""
+FOLLOW_SECONDS = 10.0
+"""So long a channel that somebody else moved waits for the replicas."""
 
 
 class Replicas:
@@ -37,7 +43,7 @@ class Replicas:
         self._replicas = [Replica(url.rstrip("/"), session, settings.engine) for url in settings.engine.urls]
         self.base_model = ""
         self.pointers = Pointers()
-        self._loading: dict[str, Version] = {}
+        self._loading: list[Version] = []
         self._checked = asyncio.Event()
 
     @classmethod
@@ -62,17 +68,18 @@ class Replicas:
         """Takes over what the registry's channels point to now."""
         self.pointers = await asyncio.to_thread(read_pointers, self._registry)
 
-    async def loads(self, version: Version, seconds: float) -> bool:
-        """Has every replica that is up load `version`; whether all serve it within `seconds`."""
-        self._loading[version.id] = version
+    async def loads(self, versions: Sequence[Version], seconds: float) -> bool:
+        """Has every replica that is up load `versions`; whether all serve them within `seconds`."""
+        self._loading += versions
         try:
             async with asyncio.timeout(seconds):
-                while not self._serve(version):
+                while not all(self._serve(version) for version in versions):
                     await self._checked.wait()
         except TimeoutError:
             return False
         finally:
-            del self._loading[version.id]
+            for version in versions:
+                self._loading.remove(version)
         return True
 
     def _serve(self, version: Version) -> bool:
@@ -131,7 +138,7 @@ class Replicas:
         able = [r for r in self._replicas if r.problem is None and model in r.models and r.url not in tried]
         if not able:
             raise _down()
-        return min(able, key=lambda replica: replica.in_flight)
+        return min(able, key=lambda replica: replica.in_flight.total())
 
     def _break(self, replica: Replica, reason: str) -> None:
         """Takes a replica out until its next good check, and not before BREAK_SECONDS."""
@@ -163,6 +170,11 @@ class Replicas:
         while True:
             await asyncio.sleep(CHECK_SECONDS)
             try:
+                found = await asyncio.to_thread(read_pointers, self._registry)
+                await self.loads(
+                    [v for v in found.versions.values() if v.id not in self.pointers.versions], FOLLOW_SECONDS
+                )
+                # Read again: another move, here or elsewhere, may have been faster.
                 await self.read_channels()
             except (OSError, ValueError, GroundtoneError):
                 log.exception("the adapter registry can't be read")
@@ -174,9 +186,10 @@ class Replicas:
         if base != self.base_model:
             replica.problem = f"serves {base}, the others {self.base_model}"
             return
-        replica.verified &= adapters
+        replica.verified = {id: at for id, at in replica.verified.items() if id in adapters}
+        wanted = self._wanted()
         missing = 0
-        for version in {**self.pointers.versions, **self._loading}.values():
+        for version in wanted.values():
             if version.id not in adapters:
                 if not await asyncio.to_thread(self._registry.verify, version.id):
                     log.error("adapter %s is not what was registered, or not signed; it is not loaded", version.id)
@@ -186,17 +199,46 @@ class Replicas:
             if version.id not in replica.verified and not await self._changes_output(replica, version.id):
                 missing += version.id in self.pointers.versions
                 continue
-            replica.verified.add(version.id)
+            replica.verified[version.id] = time.monotonic()
             ADAPTER_LOADED.labels(version.id, replica.url).set(1)
+        await self._unload_unused(replica)
         replica.models = frozenset({base, *replica.verified})
         replica.problem = f"{missing} adapters change nothing or don't verify" if missing else None
 
+    def _wanted(self) -> dict[str, Version]:
+        return {**self.pointers.versions, **{version.id: version for version in self._loading}}
+
+    async def _unload_unused(self, replica: Replica) -> None:
+        """Takes from `replica` what was needed for no answer and by no channel for UNUSED_SECONDS."""
+        now, wanted = time.monotonic(), self._wanted()
+        for id, needed in list(replica.verified.items()):
+            if id in wanted:
+                continue
+            if replica.in_flight[id]:
+                replica.verified[id] = now
+            elif now - needed >= UNUSED_SECONDS and id not in await self._pointed_to():
+                del replica.verified[id]
+                replica.models -= {id}
+                await replica.unload_adapter(id)
+                ADAPTER_LOADED.labels(id, replica.url).set(0)
+                log.info("adapter %s is in use no more and unloaded from %s", id, replica.url)
+
+    async def _pointed_to(self) -> Collection[str]:
+        """Read anew: another gateway may have moved a channel this moment."""
+        return (await asyncio.to_thread(read_pointers, self._registry)).versions
+
     async def _changes_output(self, replica: Replica, adapter: str) -> bool:
-        base = await replica.first_logprob(self.base_model)
-        if base != await replica.first_logprob(adapter):
+        """Whether the adapter's log-probabilities differ from the base's by more than those do from themselves."""
+        base, tuned = await replica.logprobs(self.base_model), await replica.logprobs(adapter)
+        again = await replica.logprobs(self.base_model)
+        if _distance(base, tuned) > _distance(base, again):
             return True
         log.error("adapter %s gives the base model's output; its module names don't fit the model", adapter)
         return False
+
+
+def _distance(one: list[float], other: list[float]) -> float:
+    return max(abs(a - b) for a, b in zip(one, other, strict=False))
 
 
 def _down() -> EngineUnavailable:

@@ -1,13 +1,15 @@
 """Versions are immutable, channels move in one step, a canary keeps its conversations."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from adapters import Registry
 from common.errors import Conflict, InvalidRequest, NotFound
-from tests.adapters.conftest import evaluated, safetensors, tensors, write
+from tests.adapters.conftest import evaluated, evaluation, safetensors, tensors, write
 
 
 @pytest.fixture
@@ -54,11 +56,65 @@ def test_channels_move_and_go_back(registry: Registry, artefact: Path, tmp_path:
     registry.rollback("kitahama")
     assert registry.channels("kitahama").to_wire() == {"stable": old, "canary": None}
     registry.point("kitahama", "stable", new)
-    assert registry.resolve("kitahama", "any").id == new
+    assert registry.served("kitahama").stable == new
     registry.rollback("kitahama")
-    assert registry.resolve("kitahama", "any").id == old
+    assert registry.served("kitahama").stable == old
     with pytest.raises(Conflict):
         registry.rollback("kitahama")
+
+
+def test_a_version_says_who_registered_it_and_what_it_was_made_from(registry: Registry, artefact: Path) -> None:
+    """Recipe, data and base model by their digests; who came second with the same bytes changes nothing."""
+    made = {"recipe": {"rank": 4}, "recipe_digest": "sha256:1", "data_digest": "sha256:2", "losses": [1.0]}
+    (artefact / "training.json").write_text(json.dumps(made))
+    registry.register("kitahama", artefact, by="k_first")
+    told = registry.register("kitahama", artefact, by="k_second").to_wire()
+    assert told["by"] == "k_first"
+    assert datetime.fromisoformat(told["created"]).tzinfo is not None
+    assert told["training"] == {key: value for key, value in made.items() if key != "losses"}
+
+
+def test_every_move_says_who_and_when(registry: Registry, artefact: Path, tmp_path: Path) -> None:
+    """And since when two versions answer side by side: another share is the same comparison, another version is not."""
+    a, b, c = (
+        evaluated(registry, registry.register("kitahama", another(tmp_path / str(fill), fill))).id
+        for fill in (0.1, 0.2, 0.3)
+    )
+    registry.point("kitahama", "stable", a, by="anna")
+    assert registry.channels("kitahama").side_by_side() is None
+    registry.point("kitahama", "canary", b, 10, by="ben")
+    began = registry.channels("kitahama").moves[-1]["at"]
+    registry.point("kitahama", "canary", b, 20, by="ben")
+    assert registry.channels("kitahama").side_by_side() == began
+    registry.point("kitahama", "canary", c, 20, by="ben")
+    now = registry.rollback("kitahama", by="cleo")
+    moves = registry.to_wire("kitahama")["moves"]
+    assert [move["by"] for move in moves] == ["anna", "ben", "ben", "ben", "cleo"]
+    assert moves[1] == {"at": began, "by": "ben", "stable": a, "canary": {"version": b, "share": 10}}
+    assert [move["at"] for move in moves] == sorted(move["at"] for move in moves)
+    assert now.side_by_side() is None
+
+
+def test_a_canary_is_withdrawn_whatever_became_of_stable(registry: Registry, artefact: Path, tmp_path: Path) -> None:
+    """Also where the stable version's gate is not passed any more: the canary must not outlive it."""
+    old = registry.register("kitahama", artefact)
+    new = evaluated(registry, registry.register("kitahama", another(tmp_path / "new", 0.25)))
+    registry.point("kitahama", "stable", evaluated(registry, old).id)
+    registry.point("kitahama", "canary", new.id, 10)
+    registry.evaluated(old.id, evaluation(old.digest, right=0))
+    assert registry.rollback("kitahama").canary is None
+
+
+def test_channels_without_moves_are_read(registry: Registry, artefact: Path, tmp_path: Path) -> None:
+    """A file that an earlier release wrote, and a version that it registered."""
+    version = evaluated(registry, registry.register("kitahama", artefact))
+    stored = json.loads((version.path / "version.json").read_bytes())
+    (version.path / "version.json").unlink()
+    (version.path / "version.json").write_text(json.dumps({k: v for k, v in stored.items() if k != "by"}))
+    old = {"stable": version.id, "canary": None, "former": []}
+    (tmp_path / "registry" / "kitahama" / "channels.json").write_text(json.dumps(old))
+    assert registry.served("kitahama").stable == version.id
+    assert registry.to_wire("kitahama")["versions"][0]["by"] == ""
 
 
 def test_another_process_sees_a_move(registry: Registry, artefact: Path, tmp_path: Path) -> None:
@@ -68,7 +124,7 @@ def test_another_process_sees_a_move(registry: Registry, artefact: Path, tmp_pat
     new = evaluated(registry, registry.register("kitahama", another(tmp_path / "new", 0.25))).id
     for id in (old, new, old):
         registry.point("kitahama", "stable", id)
-        assert other.resolve("kitahama", "x").id == id
+        assert other.served("kitahama").stable == id
 
 
 def test_a_canary_keeps_its_conversations(registry: Registry, artefact: Path, tmp_path: Path) -> None:
@@ -77,11 +133,11 @@ def test_a_canary_keeps_its_conversations(registry: Registry, artefact: Path, tm
     new = evaluated(registry, registry.register("kitahama", another(tmp_path / "new", 0.25))).id
     registry.point("kitahama", "stable", old)
     registry.point("kitahama", "canary", new, 20)
-    met = {f"c{i}": registry.resolve("kitahama", f"c{i}").id for i in range(1000)}
-    assert all(registry.resolve("kitahama", c).id == id for c, id in met.items())
+    met = {f"c{i}": registry.served("kitahama").pick("kitahama", f"c{i}") for i in range(1000)}
+    assert all(registry.served("kitahama").pick("kitahama", c) == id for c, id in met.items())
     assert 150 < sum(id == new for id in met.values()) < 250
     registry.point("kitahama", "canary", new, 40)
-    assert all(registry.resolve("kitahama", c).id == new for c, id in met.items() if id == new)
+    assert all(registry.served("kitahama").pick("kitahama", c) == new for c, id in met.items() if id == new)
 
 
 @pytest.mark.parametrize(("channel", "share"), [("canary", None), ("canary", 0), ("canary", 101), ("beta", 10)])
@@ -95,10 +151,15 @@ def test_a_channel_that_makes_no_sense_is_refused(
 
 
 @pytest.mark.parametrize(
-    "id", ["kitahama", "kitahama@", "kitahama@../../etc/pw", "kitahama@000000000000", "../x@0123456789ab"]
+    "id",
+    [
+        *("kitahama", "kitahama@", "kitahama@000000000000", "kitahama@0123456789ab\n"),
+        *("kitahama@../../etc/pw", "../x@0123456789ab", "/etc/passwd"),
+        *("someone/adapter", "https://example.com/a@0123456789ab"),
+    ],
 )
 def test_an_unknown_version_is_not_found(registry: Registry, artefact: Path, id: str) -> None:
-    """Also one that looks like a path."""
+    """Also one that looks like a path, a hub id or a URL."""
     registry.register("kitahama", artefact)
     with pytest.raises(NotFound):
         registry.version(id)
@@ -123,8 +184,8 @@ def test_readers_never_see_half_a_move(registry: Registry, artefact: Path, tmp_p
     def move(i: int) -> None:
         Registry(tmp_path / "registry").point("kitahama", "stable", ids[i % 2])
 
-    def read(_: int) -> str:
-        return Registry(tmp_path / "registry").resolve("kitahama", "x").id
+    def read(_: int) -> str | None:
+        return Registry(tmp_path / "registry").served("kitahama").stable
 
     with ThreadPoolExecutor(8) as pool:
         moves = [pool.submit(move, i) for i in range(40)]

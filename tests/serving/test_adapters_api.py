@@ -17,7 +17,7 @@ from safetensors.numpy import load_file, save_file
 from adapters.artefact import artefact_digest
 from adapters.evaluation.bounds import Share
 from tests.adapters.conftest import evaluated, evaluation
-from tests.serving.conftest import Gateway, adapter_folder
+from tests.serving.conftest import Gateway, adapter_folder, session
 
 
 def archive(folder: Path, *, names: tuple[str, ...] = ("adapter_model.safetensors", "adapter_config.json")) -> bytes:
@@ -81,9 +81,7 @@ async def test_an_archive_with_anything_else_in_it_is_refused(gateway: Gateway, 
     climbing = archive(another, names=("../adapter_config.json",))
     linked = io.BytesIO()
     with tarfile.open(fileobj=linked, mode="w:gz") as tar:
-        link = tarfile.TarInfo("adapter_config.json")
-        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
-        tar.addfile(link)
+        tar.addfile(link("adapter_config.json", "/etc/passwd"))
     for bad in (climbing, linked.getvalue(), archive(another)[:100], b"not an archive", b""):
         response = await gateway.http.post("/v1/adapters/kitahama/versions", data=bad)
         assert response.status == 400
@@ -136,6 +134,23 @@ def settings_folder(gateway: Gateway) -> Path:
     return gateway.services.settings.adapters_directory
 
 
+async def test_version_and_moves_name_the_key_that_made_them(gateway: Gateway, another: Path) -> None:
+    """Who and when: a key's public id, not its secret. What the configuration brought along has none."""
+    made = await gateway.http.post("/v1/keys", json={"name": "ops", "scopes": ["adapters:read", "adapters:write"]})
+    key = await made.json()
+    async with session(gateway.url, key["key"]) as ops:
+        version = (await (await ops.post("/v1/adapters/kitahama/versions", data=archive(another))).json())["id"]
+        registry = gateway.services.registry
+        await asyncio.to_thread(lambda: evaluated(registry, registry.version(version)))
+        body = {"version": version, "share": 10}
+        assert (await ops.put("/v1/adapters/kitahama/channels/canary", json=body)).status == 200
+        assert (await ops.post("/v1/adapters/kitahama:rollback")).status == 200
+        (told,) = (await (await ops.get("/v1/adapters")).json())["data"]
+    assert {v["id"]: v["by"] for v in told["versions"]} == {gateway.adapter: "", version: key["id"]}
+    assert [move["by"] for move in told["moves"]] == ["", key["id"], key["id"]]
+    assert told["moves"][1]["canary"] == body
+
+
 ATTACKS = {
     "a path that climbs": lambda f, tar: tar.add(f / "adapter_config.json", "../adapter_config.json"),
     "an absolute path": lambda f, tar: tar.addfile(tarfile.TarInfo("/adapter_config.json")),
@@ -152,8 +167,15 @@ ATTACKS = {
         {n: t * np.float32("nan") for n, t in load_file(f / "adapter_model.safetensors").items()},
         f / "adapter_model.safetensors",
     ),
+    "a symlink": lambda f, tar: tar.addfile(link("adapter_model.safetensors", "/etc/passwd")),
     "a wrong digest": lambda f, tar: f.joinpath("training.json").write_text('{"weights_digest": "sha256:00"}'),
 }
+
+
+def link(name: str, to: str) -> tarfile.TarInfo:
+    made = tarfile.TarInfo(name)
+    made.type, made.linkname = tarfile.SYMTYPE, to
+    return made
 
 
 def changed(folder: Path, **keys: object) -> None:
@@ -173,6 +195,10 @@ async def test_the_engine_hears_of_no_bad_artefact(gateway: Gateway, tmp_path: P
                 tar.add(file, file.name)
         sent = await gateway.http.post("/v1/adapters/imported/versions", data=out.getvalue())
         assert (sent.status, (await sent.json())["error"]["code"]) == (400, "invalid_adapter"), name
+    good = archive(adapter_folder(tmp_path / "good"))
+    for query in ("?digest=sha256:00", "?digest="):
+        sent = await gateway.http.post(f"/v1/adapters/imported/versions{query}", data=good)
+        assert (sent.status, (await sent.json())["error"]["code"]) == (400, "invalid_adapter"), query
     listed = (await (await gateway.http.get("/v1/adapters")).json())["data"]
     assert [adapter["name"] for adapter in listed] == ["kitahama"]
     assert gateway.engine.loaded == before
