@@ -14,9 +14,10 @@ from starlette.responses import Response
 
 from adapters import Base, Registry, Version
 from adapters.artefact import CONFIG, OPTIONAL, WEIGHTS
-from common.errors import EngineUnavailable, ErrorCode, InvalidRequest
+from common.errors import Conflict, EngineUnavailable, ErrorCode, InvalidRequest
 from common.principal import Principal, Scope
 from serving.api.routes import Routes, json
+from serving.audit.comparison import compare
 from serving.services import Services
 
 MAX_UNPACKED_BYTES = 1024**3
@@ -34,6 +35,7 @@ def register(routes: Routes) -> None:
     routes.add("GET", "/v1/adapters", list_adapters, scope=Scope.ADAPTERS_READ)
     routes.add("POST", "/v1/adapters/{name}/versions", register_version, scope=Scope.ADAPTERS_WRITE)
     routes.add("PUT", "/v1/adapters/{name}/channels/{channel}", move_channel, scope=Scope.ADAPTERS_WRITE)
+    routes.add("GET", "/v1/adapters/{name}/comparison", compare_versions, scope=Scope.ADAPTERS_READ)
     routes.add("POST", "/v1/adapters/{name}:rollback", roll_back, scope=Scope.ADAPTERS_WRITE)
 
 
@@ -66,6 +68,23 @@ async def move_channel(request: Request, services: Services, principal: Principa
     channels = await asyncio.to_thread(point)
     await services.engine.read_channels()
     return json(channels.to_wire())
+
+
+async def compare_versions(request: Request, services: Services, principal: Principal) -> Response:
+    """Stable and canary side by side, by the tenant's answers since both answer."""
+    name = request.path_params["name"]
+    channels = await asyncio.to_thread(services.registry.channels, name)
+    if channels.stable is None or channels.canary is None:
+        raise Conflict("There are no two versions to compare.", "Point the canary to one: groundtone adapter canary.")
+    found = await asyncio.to_thread(
+        compare,
+        services.record.database,
+        principal.tenant,
+        channels.stable,
+        channels.canary[0],
+        channels.side_by_side(),
+    )
+    return json({"name": name, **found})
 
 
 async def roll_back(request: Request, services: Services, principal: Principal) -> Response:

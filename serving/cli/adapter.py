@@ -130,6 +130,44 @@ def _move(cli: Cli, version: str, channel: str, share: int | None) -> None:
     cli.output.line(f"{channel} is {version}" + ("" if share is None else f" for {share} % of the conversations"))
 
 
+@command(app, "compare")
+def compare(cli: Cli, name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
+    """Show the canary beside the stable version, by the answers that people got. Which one stays, you decide."""
+    found = cli.client.get(path("v1", "adapters", name, "comparison"))
+    cli.output.document(found)
+    stable, canary = found["stable"], found["canary"]
+    names = list(dict.fromkeys((*stable["metrics"], *canary["metrics"])))
+    sides = [[_shown(metric, side["metrics"].get(metric)) for metric in names] for side in (stable, canary)]
+    apart = [_apart(metric, found["difference"].get(metric)) for metric in names]
+    columns = ("", stable["version"], f"canary {canary['version']}", "difference")
+    cli.output.table(columns, list(zip(names, *sides, apart, strict=True)), "Neither has answered yet.")
+    cli.output.line("In brackets 95 % bounds and the number of cases; * where the difference is more than chance.")
+
+
+def _shown(metric: str, figure: dict[str, float] | None) -> str:
+    if figure is None:
+        return "–"
+    value, low, high = (_unit(metric, figure[key]) for key in ("value", "low", "high"))
+    return f"{value} ({low} to {high}; {figure['n']})"
+
+
+def _apart(metric: str, figure: dict[str, float] | None) -> str:
+    if figure is None:
+        return "–"
+    value, low, high = (_unit(metric, figure[key], "+") for key in ("value", "low", "high"))
+    return f"{value} ({low} to {high}){' *' if figure['low'] > 0 or figure['high'] < 0 else ''}"
+
+
+def _unit(metric: str, value: float, sign: str = "") -> str:
+    match metric:
+        case "seconds":
+            return f"{value:{sign}.2f} s"
+        case "characters":
+            return f"{value:{sign}.0f}"
+        case _:
+            return f"{value:{sign}.1%}"
+
+
 @command(app, "rollback")
 def rollback(cli: Cli, name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
     """End the canary, or, where there is none, return to the version that was stable before."""

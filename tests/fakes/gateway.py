@@ -62,6 +62,19 @@ EMBEDDERS = [
     {"fingerprint": "small/384/AAAA", "dimension": 384, "serves": True, "lacking": 0},
     {"fingerprint": "large/1024/BBBB", "dimension": 1024, "serves": False, "lacking": 12},
 ]
+COMPARISON = {
+    "name": "kitahama",
+    "since": "2026-11-22T13:00:00.000+00:00",
+    "stable": {"version": VERSION, "metrics": {"flagged": {"value": 0.02, "low": 0.01, "high": 0.04, "n": 500}}},
+    "canary": {
+        "version": "kitahama@ba9876543210",
+        "metrics": {
+            "flagged": {"value": 0.12, "low": 0.07, "high": 0.2, "n": 100},
+            "seconds": {"value": 1.5, "low": 1.25, "high": 2.0, "n": 100},
+        },
+    },
+    "difference": {"flagged": {"value": 0.1, "low": 0.05, "high": 0.18}},
+}
 SOURCE = {
     "name": "files",
     "kind": "folder",
@@ -146,6 +159,7 @@ class FakeGateway(Server):
                 ("POST", "/v1/adapters/(?P<name>[^/]+)/versions", self._register),
                 ("PUT", "/v1/adapters/(?P<name>[^/]+)/channels/(?P<channel>.+)", self._move),
                 ("POST", "/v1/adapters/(?P<name>[^/:]+):rollback", _always(200, self.channels)),
+                ("GET", "/v1/adapters/(?P<name>[^/]+)/comparison", _always(200, COMPARISON)),
                 ("GET", "/v1/receipts", self._receipts),
                 ("GET", "/v1/receipts/(?P<id>.+)", self._receipt),
                 ("POST", "/v1/keys", self._new_key),

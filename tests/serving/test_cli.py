@@ -322,6 +322,18 @@ def test_adapters_are_listed_with_their_channels(told: Run) -> None:
     assert told("adapter", "show", "nobody").code == 1
 
 
+def test_two_versions_are_shown_side_by_side(told: Run) -> None:
+    """Values with bounds and cases, what one side lacks as a dash, and a mark where it is more than chance."""
+    lines = told("adapter", "compare", "kitahama").out.splitlines()
+    flagged = next(line for line in lines if line.startswith("flagged"))
+    assert flagged.split("  ")[1].strip() == "2.0% (1.0% to 4.0%; 500)"
+    assert flagged.endswith("+10.0% (+5.0% to +18.0%) *")
+    seconds = next(line for line in lines if line.startswith("seconds"))
+    assert "–" in seconds
+    assert "1.50 s (1.25 s to 2.00 s; 100)" in seconds
+    assert told("adapter", "compare", "kitahama", "--json").document["canary"]["version"] == "kitahama@ba9876543210"
+
+
 def test_register_packs_the_adapters_files_and_nothing_else(told: Run, gateway: FakeGateway, tmp_path: Path) -> None:
     folder = tmp_path / "voice"
     folder.mkdir()

@@ -51,7 +51,7 @@ async def test_a_stream_that_breaks_ends_with_a_typed_error(gateway: Gateway, fa
         frames = [f"data: {frames[0]}", "data: [DONE]"]
     assert frames[-1] == "data: [DONE]"
     assert orjson.loads(frames[-2].removeprefix("data: "))["error"]["code"] == "engine_unavailable"
-    sent = [chat for chat in list(gateway.engine.chats)[asked:] if chat.get("max_tokens") != 1]
+    sent = [chat for chat in list(gateway.engine.chats)[asked:] if chat.get("stream")]
     assert len(sent) == 1
     outcome = await gateway.last()
     assert outcome["ended"] == "failed"
@@ -133,7 +133,7 @@ async def test_a_client_that_leaves_while_searching_asks_no_engine(gateway: Gate
     await asyncio.wait({client})
     assert (await gateway.last())["ended"] == "aborted"
     gateway.knowledge.release()
-    assert len([c for c in list(gateway.engine.chats)[chats:] if c.get("max_tokens") != 1]) == 0
+    assert len([c for c in list(gateway.engine.chats)[chats:] if c.get("stream")]) == 0
 
 
 async def test_without_a_record_nothing_is_answered(gateway: Gateway) -> None:
@@ -141,11 +141,11 @@ async def test_without_a_record_nothing_is_answered(gateway: Gateway) -> None:
     database = gateway.services.record.database
     with database.begin() as connection:
         connection.execute(text("ALTER TABLE intents RENAME TO gone"))
-    chats = len([c for c in gateway.engine.chats if c.get("max_tokens") != 1])
+    chats = len([c for c in gateway.engine.chats if c.get("stream")])
     response = await gateway.ask()
     assert response.status == 503
     assert (await response.json())["error"]["code"] == "audit_unavailable"
-    assert len([c for c in gateway.engine.chats if c.get("max_tokens") != 1]) == chats
+    assert len([c for c in gateway.engine.chats if c.get("stream")]) == chats
     with database.begin() as connection:
         connection.execute(text("ALTER TABLE gone RENAME TO intents"))
     assert (await gateway.ask()).status == 200
