@@ -8,16 +8,17 @@ training reads the evidence once (see `adapters.tree`).
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
 from adapters.documents import Chunk
 from adapters.draw import family
 from adapters.pieces import Piece, Stated, evidence_of, from_chunk, invented, neighbours
+from adapters.records import Records
 from adapters.redraw import figures
-from adapters.samples import Sample
+from adapters.samples import FormSample, Sample
+from adapters.scene import Asked, Scene
 from adapters.words import ATTRIBUTES, BY_NAME, FRAMES, Attribute, Kind
-from common.prompt import Message, compose
+from common.prompt import compose
 
 LANGUAGES = ("en", "ja", "zh-TW")
 _SHARES = (0.24, 0.42, 0.34)
@@ -29,24 +30,6 @@ class Facts(StrEnum):
     REDRAWN = "redrawn"
     FIXED = "fixed"
     MEMORISED = "memorised"
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """One question and its answer. `value` is the figure that the answer must carry; None when it must carry none."""
-
-    question: str
-    answer: str
-    value: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """A shared beginning (rules and evidence) and the questions asked about it."""
-
-    lang: str
-    system: Message
-    asked: tuple[Asked, ...]
 
 
 _INTENTS: dict[str, frozenset[str]] = {
@@ -64,6 +47,10 @@ class Pairs:
     def __init__(
         self, firm: str, samples: Sequence[Sample], chunks: Sequence[Chunk], facts: Facts = Facts.REDRAWN
     ) -> None:
+        forms = [s for s in samples if isinstance(s, FormSample)]
+        self._records = Records(firm, forms)
+        self._forms = len(forms) / max(1, len(samples))
+        samples = [s for s in samples if not isinstance(s, FormSample)]
         self._firm = firm
         self._mode = facts
         self._chunks = {lang: [c for c in chunks if c.lang == lang] for lang in LANGUAGES}
@@ -71,8 +58,13 @@ class Pairs:
         self._others = {lang: [s for s in samples if s.lang == lang and not s.factual] for lang in LANGUAGES}
 
     def scene(self, seed: int, step: int, *, chunks: int = 4, questions: int = 6) -> Scene:
-        """The scene of one step, with at most `chunks` pieces of evidence and `questions` questions."""
+        """The scene of one step, with at most `chunks` pieces of evidence and `questions` questions.
+
+        Where some of the samples are forms, as large a share of the scenes is.
+        """
         rng = random.Random(f"{seed}/{step}")  # noqa: S311 - examples must be the same on every run
+        if self._forms and rng.random() < self._forms:
+            return self._records.scene(seed, step, chunks=chunks, questions=questions)
         (lang,) = rng.choices(LANGUAGES, _SHARES)
         if self._mode is Facts.MEMORISED:
             return self._closed_book(lang, questions, rng)

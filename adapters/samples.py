@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from adapters.forms import Form, Shape, read_forms
 from common.errors import InvalidRequest
 
 FACTUAL = frozenset({"fee", "rate", "limit", "hours", "date", "duration", "phone", "general"})
@@ -35,15 +36,31 @@ class Sample:
         return _fill(self.question, slots), _fill(self.answer, slots)
 
 
+@dataclass(frozen=True, slots=True)
+class FormSample(Sample):
+    """A question for a form. `evidence` is the file that it is filled from, with the form's fields as slots."""
+
+    form: Form
+    evidence: str
+    shape: Shape
+
+
 def read_samples(path: Path) -> list[Sample]:
-    """The samples of a JSON Lines file. Raises InvalidRequest that names the line."""
+    """The samples of a JSON Lines file, with the forms beside it. Raises InvalidRequest that names the line."""
+    forms = read_forms(path.parent)
     samples: list[Sample] = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
-            sample = Sample(*(str(row[key]) for key in ("id", "lang", "intent", "question", "answer")))
+            told = (str(row["id"]), str(row["lang"]), str(row["intent"]), str(row["question"]))
+            if "form" in row:
+                shape = Shape.DOCUMENT if isinstance(row["answer"], str) else Shape.JSON
+                answer = row["answer"] if shape is Shape.DOCUMENT else json.dumps(row["answer"], ensure_ascii=False)
+                sample = FormSample(*told, answer, forms[row["form"]], str(row["evidence"]), shape)
+            else:
+                sample = Sample(*told, str(row["answer"]))
         except (ValueError, KeyError, TypeError) as wrong:
             raise InvalidRequest(
                 f"Line {number} of {path.name} is no writing sample.",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from adapters.forms import read_forms
 from adapters.lint.example import Example, read
 from adapters.lint.finding import Finding, Rule
 from adapters.lint.personal import personal
@@ -45,12 +46,15 @@ class Report:
 
 
 def lint(path: Path, judge: Judge, known: Known | None = None, *, least: int = LEAST) -> Report:
-    """The report on a JSON Lines file of samples, conversations or both. Raises InvalidRequest for other files."""
+    """The report on a JSON Lines file of samples, conversations or both, with the forms that stand beside it.
+
+    Raises InvalidRequest for other files.
+    """
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as wrong:
         raise InvalidRequest(f"{path.name} can't be read as text in UTF-8.", "Save it so.") from wrong
-    examples = list(read(iter(lines)))
+    examples = list(read(iter(lines), read_forms(path.parent)))
     if not examples:
         raise InvalidRequest(f"{path.name} holds no example.", "Write one JSON object a line.")
     known = known or Known()
@@ -84,7 +88,9 @@ def _instead(example: Example, role: str, rule: Rule, document: str | None) -> s
     if not example.is_sample:
         return f"Give the source that states it in `evidence`, or write a sample with slots.{where}"
     if rule is Rule.NAME:
-        return f"Write {{product}}.{where}"
+        return f"Write {{{'file' if example.is_form else 'product'}}}.{where}"
+    if example.is_form:
+        return f"Write the slot of the field that it fills.{where}"
     if role == "user":
         return f"Ask without it, about {{product}}.{where}"
     return f"Write {{value}}: the documents state it when it is asked for.{where}"

@@ -1,4 +1,5 @@
-"""A training example as it stands in its file: a writing sample, or a conversation in OpenAI's chat format.
+"""A training example as it stands in its file: a writing sample, a sample of a form (which brings the file that it is
+filled from), or a conversation in OpenAI's chat format.
 
 A conversation brings its evidence along as the prompt has it (`<source …>` blocks in the system message), or in
 `evidence`, a list of texts. Either way an example becomes parts, each with the name of the field it stands in.
@@ -6,10 +7,11 @@ A conversation brings its evidence along as the prompt has it (`<source …>` bl
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from adapters.forms import SLOT, Form, Shape, filled
 from adapters.lint.finding import Finding, Rule
 from adapters.samples import FACTUAL
 from common.language import Language, language_of
@@ -18,13 +20,14 @@ from common.prompt import control_tokens
 _INTENTS = FACTUAL | {"abstain", "greeting", "thanks"}
 _LANGUAGES = frozenset({Language.ENGLISH, Language.JAPANESE, Language.TRADITIONAL_CHINESE})
 _ROLES = ("system", "user", "assistant")
-_SLOT = re.compile(r"\{(\w*)\}")
 _SOURCE = re.compile(r"<source (?P<fence>\S+)>\n(?P<text>.*?)\n</source (?P=fence)>", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One text of an example. `role` is the chat role; a sample's question is the user's, its answer the firm's."""
+    """One text of an example. `role` is the chat role; a sample's question is the user's, its answer the firm's. A
+    form's file is `source`.
+    """
 
     field: str
     role: str
@@ -50,15 +53,20 @@ class Example:
         return any(part.field == "answer" for part in self.parts)
 
     @property
+    def is_form(self) -> bool:
+        return any(part.role == "source" for part in self.parts)
+
+    @property
     def question(self) -> str:
-        return "\n".join(part.text for part in self.parts if part.role == "user")
+        """What is asked: of a form's sample with the file, since the same may be asked of another one."""
+        return "\n".join(part.text for part in self.parts if part.role in ("user", "source"))
 
     @property
     def answers(self) -> list[Part]:
         return [part for part in self.parts if part.role == "assistant"]
 
 
-def read(lines: Iterator[str]) -> Iterator[Example]:
+def read(lines: Iterator[str], forms: Mapping[str, Form] | None = None) -> Iterator[Example]:
     """The examples of a JSON Lines file; blank lines are passed over."""
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -71,6 +79,8 @@ def read(lines: Iterator[str]) -> Iterator[Example]:
             yield _refused(number, "", line.strip(), Rule.FORM, "Write one JSON object on the line.")
         elif "messages" in row:
             yield _conversation(number, cast("dict[str, Any]", row))
+        elif "form" in row:
+            yield _form(number, cast("dict[str, Any]", row), forms or {})
         else:
             yield _sample(number, cast("dict[str, Any]", row))
 
@@ -94,10 +104,7 @@ def _sample(line: int, row: dict[str, Any]) -> Example:
 def _slots(line: int, intent: str, question: Part, answer: Part) -> Iterator[Finding]:
     """What a factual sample must leave open, and slots that stand for nothing."""
     for part, known in ((question, {"product", "attribute"}), (answer, {"product", "attribute", "value"})):
-        for slot in _SLOT.finditer(part.text):
-            if slot[1] not in known:
-                fix = f"Slots here are {', '.join(f'{{{name}}}' for name in sorted(known))}."
-                yield Finding(line, part.field, slot.span(), Rule.SLOTS, slot[0], fix)
+        yield from _unknown(line, part, known)
     if intent in FACTUAL and "{product}" not in question.text:
         fix = "Write {product} where the question names what it is about, or choose the intent abstain."
         yield _whole(line, question.field, question.text, Rule.SLOTS, fix)
@@ -107,6 +114,61 @@ def _slots(line: int, intent: str, question: Part, answer: Part) -> Iterator[Fin
     if ("{attribute}" in question.text) != ("{attribute}" in answer.text) and intent in FACTUAL:
         fix = "Write {attribute} in both question and answer, or in neither."
         yield _whole(line, answer.field, answer.text, Rule.SLOTS, fix)
+
+
+def _unknown(line: int, part: Part, known: set[str]) -> Iterator[Finding]:
+    for slot in SLOT.finditer(part.text):
+        if slot[1] not in known:
+            fix = f"Slots here are {', '.join(f'{{{name}}}' for name in sorted(known))}."
+            yield Finding(line, part.field, slot.span(), Rule.SLOTS, slot[0], fix)
+
+
+def _form(line: int, row: dict[str, Any], forms: Mapping[str, Form]) -> Example:
+    for key in ("id", "lang", "intent", "form", "question", "evidence"):
+        if not isinstance(value := row.get(key), str) or not value.strip():
+            return _refused(line, key, "", Rule.FORM, f"Give the sample `{key}`, a text.")
+    lang, answer = str(row["lang"]), row.get("answer")
+    form = forms.get(row["form"])
+    if form is None or lang not in form.headings:
+        fix = "Name a form and a language that forms.toml beside the samples defines."
+        return _refused(line, "form", f"{row['form']} {lang}", Rule.FORM, fix)
+    if not isinstance(answer, str | dict):
+        return _refused(
+            line, "answer", "", Rule.FORM, "Give the form as a JSON object, or as a text with its sections."
+        )
+    shape = Shape.DOCUMENT if isinstance(answer, str) else Shape.JSON
+    text = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
+    parts = (
+        Part("question", "user", row["question"]),
+        Part("evidence", "source", row["evidence"]),
+        Part("answer", "assistant", text),
+    )
+    wrong = [finding for part in parts for finding in _marks(line, part)]
+    wrong += _filling(line, form, lang, shape, *parts)
+    return Example(line, lang, str(row["intent"]), parts, None, tuple(wrong))
+
+
+def _filling(
+    line: int, form: Form, lang: str, shape: Shape, question: Part, evidence: Part, answer: Part
+) -> Iterator[Finding]:
+    """What of a form's sample is not filled from its file, or does not keep to the form."""
+    yield from _unknown(line, question, {"file"})
+    yield from _unknown(line, evidence, {"file", *form.fields})
+    yield from _unknown(line, answer, set(SLOT.findall(evidence.text)))
+    if "{file}" not in question.text:
+        fix = "Write {file} where the question names the file that the form is filled from."
+        yield _whole(line, question.field, question.text, Rule.SLOTS, fix)
+    for part in (evidence, answer):
+        for start, end, name in form.named(part.text, lang):
+            fix = f"Write {{{name}}}: the file's word for it is drawn, and the form's is the glossary's."
+            yield Finding(line, part.field, (start, end), Rule.TERM, part.text[start:end], fix)
+    if form.read(filled(answer.text, form.first(lang)), shape, lang) is None:
+        wanted = f"what {form.name}.schema.json takes"
+        if shape is Shape.DOCUMENT:
+            wanted = (
+                f"{', '.join(f'## {heading}' for heading in form.headings[lang])}, with a line each and nothing else"
+            )
+        yield _whole(line, answer.field, answer.text, Rule.SCHEMA, f"Write {wanted}.")
 
 
 def _conversation(line: int, row: dict[str, Any]) -> Example:

@@ -11,6 +11,8 @@ class Rule(StrEnum):
     FORM = "form"
     ROLES = "roles"
     SLOTS = "slots"
+    SCHEMA = "schema"
+    TERM = "term"
     PRICE = "price"
     RATE = "rate"
     DATE = "date"

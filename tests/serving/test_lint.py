@@ -11,6 +11,7 @@ from tests.fakes.gateway import KEY, FakeGateway
 from tests.fakes.threaded import in_thread
 
 SAMPLE = Path(__file__).parents[2] / "examples" / "kitahama"
+FORMS = SAMPLE.parent / "forms"
 DOCUMENTS = ["--documents", str(SAMPLE / "documents")]
 
 
@@ -22,16 +23,19 @@ def _nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_shipped_samples_are_clean(capsys: pytest.CaptureFixture[str]) -> None:
     """Exit code 0 and the contract's document, without a service."""
-    assert main(["adapter", "lint", str(SAMPLE / "samples.jsonl"), *DOCUMENTS, "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["refused"], told["findings"]) == (0, [])
+    for words in ([str(SAMPLE / "samples.jsonl"), *DOCUMENTS], [str(FORMS / "samples.jsonl")]):
+        assert main(["adapter", "lint", *words, "--json"]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert (told["refused"], told["findings"]) == (0, [])
 
 
-def test_the_bad_example_breaks_every_rule(capsys: pytest.CaptureFixture[str]) -> None:
-    """The file that shows each refusal shows each: a rule without an example here is a rule that nobody can try."""
+def test_the_bad_examples_break_every_rule(capsys: pytest.CaptureFixture[str]) -> None:
+    """The files that show each refusal show each: a rule without an example here is a rule that nobody can try."""
+    assert main(["adapter", "lint", str(FORMS / "refused.jsonl"), "--json"]) == 1
+    forms = {finding["rule"] for finding in json.loads(capsys.readouterr().out)["findings"]}
     assert main(["adapter", "lint", str(SAMPLE / "refused.jsonl"), *DOCUMENTS, "--json"]) == 1
     told = json.loads(capsys.readouterr().out)
-    assert {finding["rule"] for finding in told["findings"]} == {rule.value for rule in Rule}
+    assert {finding["rule"] for finding in told["findings"]} | forms == {rule.value for rule in Rule}
     assert set(told["findings"][0]) == {"line", "field", "span", "rule", "text", "fix"}
     assert 25 not in {finding["line"] for finding in told["findings"]}, "an answer that its evidence carries passes"
     (wrong,) = (finding for finding in told["findings"] if finding["rule"] == "contradiction")
@@ -58,11 +62,12 @@ def test_the_docs_know_every_rule_and_quote_the_output(capsys: pytest.CaptureFix
     page = (SAMPLE.parents[1] / "docs" / "voice.md").read_text(encoding="utf-8")
     section = page.partition("\n## Linting\n")[2].partition("\n## ")[0]
     assert all(f"`{rule}`" in section for rule in Rule)
-    main(["adapter", "lint", str(SAMPLE / "refused.jsonl"), *DOCUMENTS])
-    told = capsys.readouterr().out.splitlines()
-    quoted = section.split("```")[3].strip("\n").splitlines()
-    assert quoted
-    assert set(quoted) <= set(told)
+    for words, block in (([str(SAMPLE / "refused.jsonl"), *DOCUMENTS], 3), ([str(FORMS / "refused.jsonl")], 5)):
+        main(["adapter", "lint", *words])
+        told = capsys.readouterr().out.splitlines()
+        quoted = section.split("```")[block].strip("\n").splitlines()
+        assert quoted
+        assert set(quoted) <= set(told)
 
 
 def test_names_come_from_a_knowledge_base_too(
