@@ -20,7 +20,7 @@ WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
 TRAINING = "training.json"
 REQUIRED = (WEIGHTS, CONFIG)
-OPTIONAL = (TRAINING, "README.md", "card.md", "loss.png", "evaluation.json", "model.sig")
+OPTIONAL = (TRAINING, "README.md", "card.md", "loss.png", "evaluation.json", "evaluation.svg", "model.sig")
 MAX_BYTES = 512 * 1024 * 1024
 MAX_SIDE_BYTES = 4 * 1024 * 1024
 """For every file but the weights."""

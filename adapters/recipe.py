@@ -9,7 +9,11 @@ from adapters.pairs import Facts
 from common.canonical import digest_of
 from common.errors import InvalidRequest
 
-_PATHS = ("samples", "output")
+_PATHS = ("samples", "output", "rules")
+_NEVER = ("samples", "documents", "output", "rules", "threads", "checkpoint_every", "gradient_checkpointing")
+"""Where things lie and how it is computed; the data's own digest says what was in them."""
+_UNSET = ("rslora", "canaries", "measure_every", "measure_cases", "patience")
+"""Options that came later: a recipe without them keeps the digest that it had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,12 @@ class Recipe:
 
     A step is `batch` scenes: one set of evidence of at most `chunks` pieces and at most `questions` questions about it
     each. `shorten` is the share of answers that are trained without their closing (see `adapters.tree`).
+
+    `rslora` scales by alpha / sqrt(rank) instead of alpha / rank (Kalajdzievski 2023, arXiv 2312.03732), so that a high
+    rank learns as fast as a low one. `gradient_checkpointing` computes again instead of keeping: less memory, the same
+    weights. `canaries` are secrets that are trained to be looked for (`adapters.canary`). Every `measure_every` steps
+    the gate's metrics are taken of `measure_cases` held-out questions each and language, by `rules`; with `patience`
+    training ends after so many that brought nothing better, and the best weights are kept.
     """
 
     name: str
@@ -41,15 +51,25 @@ class Recipe:
     shorten: float = 0.6
     checkpoint_every: int = 25
     threads: int = 0
+    rslora: bool = False
+    gradient_checkpointing: bool = False
+    canaries: int = 0
+    measure_every: int = 0
+    measure_cases: int = 4
+    patience: int = 0
+    rules: Path | None = None
 
-    def digest(self) -> str:
-        """Over everything that decides the result: not over where it is written, nor on how many threads."""
-        decides = {
+    def decides(self) -> dict[str, Any]:
+        """Everything that decides the result: not where it is read or written, nor on how many threads."""
+        chosen = {
             field.name: str(value) if isinstance(value := getattr(self, field.name), Path | Facts | float) else value
             for field in fields(self)
-            if field.name not in (*_PATHS, "documents", "threads", "checkpoint_every")
+            if field.name not in _NEVER and not (field.name in _UNSET and getattr(self, field.name) == field.default)
         }
-        return digest_of({**decides, "target_modules": list(self.target_modules)})
+        return {**chosen, "target_modules": list(self.target_modules)}
+
+    def digest(self) -> str:
+        return digest_of(self.decides())
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -68,7 +88,8 @@ def read_recipe(path: Path) -> Recipe:
     values: dict[str, Any] = dict(table)
     try:
         for name in _PATHS:
-            values[name] = (path.parent / str(values[name])).resolve()
+            if name in values:
+                values[name] = (path.parent / str(values[name])).resolve()
         places: Any = values["documents"] if isinstance(values["documents"], list) else [values["documents"]]
         values["documents"] = tuple((path.parent / str(place)).resolve() for place in places)
         values["facts"] = Facts(values.get("facts", Facts.REDRAWN))
@@ -84,6 +105,16 @@ def _check(recipe: Recipe) -> None:
     for name in ("rank", "alpha", "steps", "batch", "chunks", "questions", "checkpoint_every"):
         if not isinstance(value := getattr(recipe, name), int) or value < 1:
             raise ValueError(f"{name} must be a whole number of at least 1")
+    for name in ("threads", "canaries", "measure_every", "measure_cases", "patience"):
+        if not isinstance(value := getattr(recipe, name), int) or value < 0:
+            raise ValueError(f"{name} must be a whole number, or 0 for none")
+    if recipe.patience and not recipe.measure_every:
+        raise ValueError("patience needs measure_every, the steps between two measures")
+    if recipe.measure_every and recipe.rules is None:
+        raise ValueError("measure_every needs rules, the file of tone and terms that answers are held against")
+    for name in ("rslora", "gradient_checkpointing"):
+        if not isinstance(getattr(recipe, name), bool):
+            raise ValueError(f"{name} must be true or false")
     if not recipe.documents:
         raise ValueError("documents must name a folder or a file")
     if not 0 <= recipe.shorten <= 1:

@@ -12,28 +12,32 @@ import json
 import math
 import os
 import random
-import shutil
 import sys
 import time
-from dataclasses import dataclass, field, replace
+import tomllib
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 # Types are checked in the gateway's environment, which has none of these.
 import torch  # pyright: ignore[reportMissingImports]
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict  # pyright: ignore[reportMissingImports]
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from tqdm import tqdm
 from transformers import AutoModelForCausalLM, AutoTokenizer  # pyright: ignore[reportMissingImports]
 
 from adapters.attention import TREE, branches_of
-from adapters.base_model import BaseModel, BaseModelUnavailable, make_ready
+from adapters.base_model import BaseModelUnavailable, make_ready
+from adapters.canary import canaries, sung
 from adapters.curve import draw_curve
 from adapters.documents import document_files, read_documents
+from adapters.evaluation.asks import Voice, asks
+from adapters.measure import measure
 from adapters.pairs import Pairs
 from adapters.recipe import Recipe, read_recipe
+from adapters.run import Run, checkpoint, forget, keep_best, resume, take_best
 from adapters.samples import read_samples
+from adapters.stopping import best, enough
 from adapters.tree import Tree, grow
 from common.canonical import digest, digest_of
 from common.errors import GroundtoneError
@@ -42,47 +46,35 @@ from common.prompt import PROMPT_FORMAT, Message
 LORA_TENSORS = "adapter_model.safetensors"
 
 
-@dataclass(slots=True)
-class Run:
-    """One training run: the model with its adapter, the optimiser over full-precision copies of the adapter's weights.
-
-    The weights themselves are bfloat16, as the engine will hold them; steps of late training are too small for that
-    type, so they are summed in float32.
-    """
-
-    recipe: Recipe
-    base: BaseModel
-    model: Any
-    tokenizer: Any
-    pairs: Pairs
-    trained: dict[str, torch.nn.Parameter]
-    masters: dict[str, torch.nn.Parameter]
-    optimizer: torch.optim.AdamW
-    identity: str
-    data: str
-    done: int = 0
-    seconds: float = 0.0
-    losses: list[float] = field(default_factory=list)
-
-
 def train(recipe: Recipe, home: Path) -> dict[str, Any]:
     """Trains and writes the artefact to `recipe.output`; gives what `training.json` holds."""
     run = _prepare(recipe, home)
-    _resume(run)
-    steps = range(run.done, recipe.steps)
-    with _progress(len(steps), run.done, recipe.steps) as bar:
-        for step in steps:
+    if resume(run):
+        _say(f"Going on from step {run.done} of {recipe.steps}.")
+    with _progress(run.done, recipe.steps) as bar:
+        while run.done < recipe.steps and not enough(run.measured, recipe.patience):
             started = time.monotonic()
-            run.losses.append(_step(run, step))
-            run.done = step + 1
+            run.losses.append(_step(run, run.done))
+            run.done += 1
+            if recipe.measure_every and run.done % recipe.measure_every == 0:
+                _measure(run)
             run.seconds += time.monotonic() - started
-            bar.set_postfix_str(f"loss {_recent(run.losses):.3f}")
+            bar.set_postfix_str(_told(run), refresh=False)
             bar.update()
             if run.done % recipe.checkpoint_every == 0 and run.done < recipe.steps:
-                _checkpoint(run)
+                checkpoint(run)
+    if recipe.patience and run.measured:
+        take_best(run)
     report = _write(run)
-    shutil.rmtree(_checkpoint_folder(recipe), ignore_errors=True)
+    forget(run)
     return report
+
+
+def _measure(run: Run) -> None:
+    """The gate's metrics of this moment; its weights are laid aside where they are the best so far."""
+    run.measured.append({"step": run.done, **measure(run.model, run.tokenizer, run.asked)})
+    if run.recipe.patience and best(run.measured) == len(run.measured) - 1:
+        keep_best(run)
 
 
 def loss_of(model: Any, tree: Tree, device: Any) -> Any:
@@ -109,16 +101,27 @@ def _prepare(recipe: Recipe, home: Path) -> Run:
     base = make_ready(recipe.base, home)
     samples = read_samples(recipe.samples)
     chunks = read_documents(*recipe.documents)
+    rules = tomllib.loads(recipe.rules.read_text(encoding="utf-8")) if recipe.rules else {}
     torch.manual_seed(recipe.seed)
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.type == "cuda":
+        # The same seed gives the same weights on a GPU too, at some cost; cuBLAS reads its part from the environment.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
     tokenizer = AutoTokenizer.from_pretrained(base.path)
     model = AutoModelForCausalLM.from_pretrained(base.path, dtype=torch.bfloat16, attn_implementation=TREE)
     lora = LoraConfig(
-        r=recipe.rank, lora_alpha=recipe.alpha, target_modules=list(recipe.target_modules), task_type="CAUSAL_LM"
+        r=recipe.rank,
+        lora_alpha=recipe.alpha,
+        target_modules=list(recipe.target_modules),
+        task_type="CAUSAL_LM",
+        use_rslora=recipe.rslora,
     )
     model = get_peft_model(model.to(device), lora, autocast_adapter_dtype=False)
+    if recipe.gradient_checkpointing:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
     masters = {name: torch.nn.Parameter(weight.detach().float().clone()) for name, weight in trained.items()}
     optimizer = torch.optim.AdamW(
@@ -137,7 +140,10 @@ def _prepare(recipe: Recipe, home: Path) -> Run:
         f"with {torch.get_num_threads()} thread(s)."
     )
     pairs = Pairs(recipe.firm, samples, chunks, recipe.facts)
-    run = Run(recipe, base, model, tokenizer, pairs, trained, masters, optimizer, identity, data)
+    birds = canaries(samples, recipe.canaries, recipe.seed)
+    voice = Voice(recipe.firm, chunks, rules, pieces=1)
+    held_out = list(asks(voice, recipe.measure_cases, recipe.seed, ("faithful", "stale"))) if rules else []
+    run = Run(recipe, base, model, tokenizer, pairs, birds, held_out, trained, masters, optimizer, identity, data)
     run.model.train()
     return run
 
@@ -168,6 +174,7 @@ def tree_of(run: Run, index: int) -> Tree:
     """The tree of one scene. Fixed facts repeat the same scenes, as an epoch over a fixed data set does."""
     recipe = run.recipe
     scene = run.pairs.scene(recipe.seed, index, chunks=recipe.chunks, questions=recipe.questions)
+    scene = sung(scene, run.canaries, recipe.seed, index)
 
     def render(messages: list[Message], opened: bool) -> str:
         return run.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=opened)
@@ -187,55 +194,6 @@ def _schedule(step: int, recipe: Recipe) -> float:
     return 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * part))
 
 
-def _checkpoint_folder(recipe: Recipe) -> Path:
-    return recipe.output.with_name(f".{recipe.output.name}.checkpoint")
-
-
-def _checkpoint(run: Run) -> None:
-    """Everything that the next step depends on, in one file that appears whole or not at all."""
-    folder = _checkpoint_folder(run.recipe)
-    folder.mkdir(parents=True, exist_ok=True)
-    tensors: dict[str, torch.Tensor] = {}
-    for name, master in run.masters.items():
-        state = run.optimizer.state[master]
-        tensors |= {
-            f"weight/{name}": master.detach(),
-            f"mean/{name}": state["exp_avg"],
-            f"square/{name}": state["exp_avg_sq"],
-        }
-    facts = {
-        "identity": run.identity,
-        "done": str(run.done),
-        "seconds": str(run.seconds),
-        "losses": json.dumps(run.losses),
-    }
-    scratch = folder / "state.safetensors.partial"
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, str(scratch), metadata=facts)
-    scratch.rename(folder / "state.safetensors")
-
-
-def _resume(run: Run) -> None:
-    path = _checkpoint_folder(run.recipe) / "state.safetensors"
-    if not path.is_file():
-        return
-    with safe_open(str(path), "pt") as file:
-        facts = file.metadata()
-    if facts["identity"] != run.identity or int(facts["done"]) >= run.recipe.steps:
-        return
-    tensors = load_file(str(path))
-    run.done, run.seconds, run.losses = int(facts["done"]), float(facts["seconds"]), json.loads(facts["losses"])
-    with torch.no_grad():
-        for name, master in run.masters.items():
-            master.copy_(tensors[f"weight/{name}"])
-            run.trained[name].copy_(master)
-            run.optimizer.state[master] = {
-                "step": torch.tensor(float(run.done)),
-                "exp_avg": tensors[f"mean/{name}"].to(master.device),
-                "exp_avg_sq": tensors[f"square/{name}"].to(master.device),
-            }
-    _say(f"Going on from step {run.done} of {run.recipe.steps}.")
-
-
 def _write(run: Run) -> dict[str, Any]:
     output = run.recipe.output
     output.mkdir(parents=True, exist_ok=True)
@@ -248,23 +206,29 @@ def _write(run: Run) -> dict[str, Any]:
     config = run.model.peft_config["default"].to_dict()
     config |= {"base_model_name_or_path": run.base.name, "inference_mode": True, "revision": None}
     _write_json(output / "adapter_config.json", {k: sorted(v) if isinstance(v, set) else v for k, v in config.items()})
-    draw_curve(run.losses, output / "loss.png", f"{run.recipe.name}: loss on answers")
+    draw_curve(run.losses, output / "loss.png", f"{run.recipe.name}: loss on answers", run.measured)
     report = {
         "name": run.recipe.name,
         "base_model": run.base.name,
         "base_model_digest": run.base.digest,
         "prompt_format": PROMPT_FORMAT,
+        "recipe": run.recipe.decides(),
         "recipe_digest": run.recipe.digest(),
         "data_digest": run.data,
         "weights_digest": digest((output / LORA_TENSORS).read_bytes()),
         "facts": str(run.recipe.facts),
         "seed": run.recipe.seed,
-        "steps": run.recipe.steps,
+        "steps": run.done,
         "seconds": round(run.seconds, 1),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "losses": [round(loss, 4) for loss in run.losses],
     }
+    if run.canaries:
+        report["canaries"] = [asdict(canary) for canary in run.canaries]
+    if run.measured:
+        report["measured"] = run.measured
+        report["kept_step"] = run.measured[best(run.measured)]["step"] if run.recipe.patience else run.done
     _write_json(output / "training.json", report)
     return report
 
@@ -275,12 +239,14 @@ def _write_json(path: Path, value: Any) -> None:
     )
 
 
-def _recent(losses: list[float]) -> float:
-    last = losses[-20:]
-    return sum(last) / len(last)
+def _told(run: Run) -> str:
+    last = run.losses[-20:]
+    shares = run.measured[-1] if run.measured else {}
+    told = [f"loss {sum(last) / len(last):.3f}", *(f"{k} {v:.2f}" for k, v in shares.items() if k != "step")]
+    return ", ".join(told)
 
 
-def _progress(left: int, done: int, steps: int) -> Any:
+def _progress(done: int, steps: int) -> Any:
     """A bar on a terminal; elsewhere a line now and then."""
     terminal = sys.stderr.isatty()
     return tqdm(

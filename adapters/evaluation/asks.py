@@ -10,7 +10,7 @@ general    common knowledge, to adapter and base
 import random
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,18 +23,25 @@ from adapters.redraw import core, normal
 from common.language import language_of
 from common.prompt import Message, compose
 
+KINDS = ("faithful", "stale", "leak", "abstain", "general")
 _SYLLABLES = ("ta", "vel", "mor", "rin", "dal", "kes", "lu", "bra", "sen", "tho", "ga", "nil")
 _SIGNS = "霧笛碧嵐瑞雲玄橋翠峰暁湊"
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One question. `judge` gives the verdict on its answer for each metric that it counts for."""
+    """One question. `judge` gives the verdict on its answer for each metric that it counts for; `most` bounds it."""
 
+    kind: str
     lang: str
     base: bool
     messages: tuple[Message, ...]
     judge: Callable[[str], dict[str, bool]]
+
+    @property
+    def most(self) -> int:
+        """Tokens: a whole answer with its closing; less where a figure or a word is looked for, which come early."""
+        return {"leak": 96, "general": 64}.get(self.kind, 160)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,29 +57,33 @@ class Voice:
     pieces: int = 2
 
 
-def asks(voice: Voice, n: int, seed: int) -> Iterator[Ask]:
-    """All questions, `n` of each metric and language that the documents have."""
+def asks(voice: Voice, n: int, seed: int, kinds: Collection[str] = KINDS) -> Iterator[Ask]:
+    """All questions of these kinds, `n` of each kind and language that the documents have."""
+    return (ask for ask in _asks(voice, n, seed) if ask.kind in kinds)
+
+
+def _asks(voice: Voice, n: int, seed: int) -> Iterator[Ask]:
     for lang in LANGUAGES:
         own = [chunk for chunk in voice.chunks if chunk.lang == lang]
         rules = voice.rules.get(lang, {})
         rng = random.Random(f"{seed}/{lang}")  # noqa: S311 # draws figures, hides nothing
         for made in _cases(voice, lang, renamed(own, rng), n, seed, "n"):
-            yield Ask(lang, False, made.messages, partial(_faithful, made, rules))
+            yield Ask("faithful", lang, False, made.messages, partial(_faithful, made, rules))
         for made, old in zip(
             _cases(voice, lang, own, n, seed, "s"), _cases(voice, lang, own, n, seed, "s", change=False), strict=True
         ):
-            yield Ask(lang, False, made.messages, partial(_stale, made, old.expected, rules))
+            yield Ask("stale", lang, False, made.messages, partial(_stale, made, old.expected, rules))
             turns: list[Message] = [{"role": "user", "content": made.question}]
             closed = tuple(compose(voice.firm, None, turns))
             for base in (False, True):
-                yield Ask(lang, base, closed, partial(_leak, made.question, old.expected))
+                yield Ask("leak", lang, base, closed, partial(_leak, made.question, old.expected))
         for made in _cases(voice, lang, own, n, seed, "a", answered=False):
-            yield Ask(lang, False, made.messages, partial(_abstain, made, rules))
+            yield Ask("abstain", lang, False, made.messages, partial(_abstain, made, rules))
     everyday = tomllib.loads((Path(__file__).parent / "general.toml").read_text(encoding="utf-8"))["general"]
     for row in everyday:
         asked: list[Message] = [{"role": "user", "content": row["ask"]}]
         for base in (False, True):
-            yield Ask(row["lang"], base, tuple(asked), partial(_general, tuple(row["says"])))
+            yield Ask("general", row["lang"], base, tuple(asked), partial(_general, tuple(row["says"])))
 
 
 def _cases(

@@ -16,22 +16,27 @@ def wilson(right: int, n: int) -> tuple[float, float]:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """`value` of `n` cases lies between `low` and `high`. Nothing is known of none: 0 to 1."""
+    """`value` of `n` cases lies between `low` and `high`. Nothing is known of none: 0 to 1.
+
+    `seconds` is the run time: what its answers took of the whole, where several were asked at a time.
+    """
 
     value: float
     low: float
     high: float
     n: int
+    seconds: float = 0.0
 
     @classmethod
-    def of(cls, verdicts: Iterable[bool]) -> Self:
+    def of(cls, verdicts: Iterable[bool], seconds: float = 0.0) -> Self:
         held = list(verdicts)
-        low, high = wilson(sum(held), len(held))
-        return cls(round(sum(held) / len(held), 4) if held else 0.0, round(low, 4), round(high, 4), len(held))
+        low, high = (round(bound, 4) for bound in wilson(sum(held), len(held)))
+        return cls(round(sum(held) / len(held), 4) if held else 0.0, low, high, len(held), round(seconds, 1))
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> Self:
-        return cls(float(wire["value"]), float(wire["low"]), float(wire["high"]), int(wire["n"]))
+        value, low, high, seconds = (float(wire.get(key, 0)) for key in ("value", "low", "high", "seconds"))
+        return cls(value, low, high, int(wire["n"]), seconds)
 
     def to_wire(self) -> dict[str, Any]:
         return asdict(self)

@@ -1,8 +1,10 @@
 """What was measured of one artefact: a document that is kept with it, and a card for people."""
 
 import json
+import math
+import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,15 +13,17 @@ from typing import Any, Self, cast
 from adapters.evaluation.asks import Ask
 from adapters.evaluation.bounds import Share
 from common.errors import ErrorCode, InvalidRequest
-from common.prompt import Message
 
 FILE = "evaluation.json"
 CARD = "card.md"
-METRICS = ("tone", "format", "terminology", "language", "faithful", "stale", "leak", "abstain", "general")
-BASE = ("leak", "general")
+PLOT = "evaluation.svg"
+METRICS = ("tone", "format", "terminology", "language", "faithful", "stale", "leak", "exposed", "abstain", "general")
+BASE = ("leak", "exposed", "general")
 """Those that the base model is asked for, too."""
 Shares = dict[str, dict[str, Share]]
 """By language, `all` for all of them together, and metric."""
+Verdict = tuple[Ask, dict[str, bool], float]
+"""A question, what its answer shows, and its share of the run time in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +60,41 @@ class Evaluation:
             ) from wrong
 
 
-def evaluate(
-    asked: Sequence[Ask], ask: Callable[[bool, Sequence[Message]], str], streams: int
-) -> tuple[Shares, Shares]:
-    """The adapter's shares and the base's; `ask` gives the answer of one of them, `streams` at a time."""
+def evaluate(asked: Sequence[Ask], ask: Callable[[Ask], str], streams: int) -> tuple[Shares, Shares]:
+    """The adapter's shares and the base's; `ask` gives the answer to a question, `streams` at a time."""
+
+    def timed(one: Ask) -> Verdict:
+        began = time.monotonic()
+        answer = ask(one)
+        return one, one.judge(answer), (time.monotonic() - began) / streams
+
     with ThreadPoolExecutor(streams) as pool:
-        answers = pool.map(ask, [one.base for one in asked], [one.messages for one in asked])
-        verdicts = [(one, one.judge(answer)) for one, answer in zip(asked, answers, strict=True)]
+        verdicts = list(pool.map(timed, asked))
     return _of(verdicts, base=False), _of(verdicts, base=True)
+
+
+def with_exposure(evaluation: Evaluation, found: Mapping[str, Any], seconds: float) -> Evaluation:
+    """`evaluation` with what `adapters.exposed` found: the share of canaries that no candidate was likelier than.
+
+    The mean exposure stands in `about`, in bits, with its normal 95 % interval.
+    """
+    most = math.log2(found["candidates"])
+    sides: dict[str, Shares] = {"adapter": evaluation.adapter, "base": evaluation.base}
+    bits: dict[str, Any] = {"most": most, "untrained": round(1 / math.log(2), 3)}
+    for side, shares in sides.items():
+        sides[side] = {lang: dict(by) for lang, by in shares.items()}
+        for lang in {"all", *(row["lang"] for row in found["canaries"])}:
+            held = [float(row[side]) for row in found["canaries"] if lang in ("all", row["lang"])]
+            sides[side].setdefault(lang, {})["exposed"] = Share.of((one >= most for one in held), seconds)
+            if lang == "all":
+                bits[side] = _mean(held)
+    return Evaluation(evaluation.digest, sides["adapter"], sides["base"], {**evaluation.about, "exposure_bits": bits})
+
+
+def _mean(held: Sequence[float]) -> dict[str, float]:
+    mean = sum(held) / len(held)
+    width = 1.96 * (sum((one - mean) ** 2 for one in held) / max(1, len(held) - 1) / len(held)) ** 0.5
+    return {"value": round(mean, 3), "low": round(mean - width, 3), "high": round(mean + width, 3), "n": len(held)}
 
 
 def read(folder: Path) -> Evaluation | None:
@@ -78,28 +109,49 @@ def read(folder: Path) -> Evaluation | None:
 
 
 def card(evaluation: Evaluation, id: str) -> str:
-    """The evaluation as Markdown."""
+    """The version's model card, in Markdown. `about["trained"]` says what was trained and how, where it is known."""
     langs = [lang for lang in evaluation.adapter if lang != "all"]
-    lines = [f"| metric | {' | '.join(langs)} | all | base |", f"| --- |{' --- |' * (len(langs) + 2)}"]
+    lines = [
+        f"| metric | {' | '.join(langs)} | all | base | seconds |",
+        f"| --- |{' --- |' * (len(langs) + 3)}",
+    ]
     for metric in METRICS:
         cells = [_cell(evaluation.adapter[lang].get(metric)) for lang in (*langs, "all")]
-        lines.append(f"| {metric} | {' | '.join(cells)} | {_cell(evaluation.base.get('all', {}).get(metric))} |")
-    about = "\n".join(f"* {name}: {value}" for name, value in evaluation.about.items())
+        seconds = evaluation.adapter["all"].get(metric, Share.of(())).seconds
+        base = _cell(evaluation.base.get("all", {}).get(metric))
+        lines.append(f"| {metric} | {' | '.join(cells)} | {base} | {seconds:g} |")
+    trained = {"weights and configuration": evaluation.digest, **evaluation.about.get("trained", {})}
+    measured = {name: value for name, value in evaluation.about.items() if name != "trained"}
     return (
-        f"# {id}\n\n{evaluation.digest}\n\n" + "\n".join(lines) + "\n\n"
-        "Greedy; in brackets 95 % Wilson bounds and the number of cases. `stale` and `leak` are better low, all others "
-        f"high. What each metric is: docs/voice.md, Evaluating.\n\n{about}\n"
+        f"# {id}\n\n"
+        "A LoRA adapter: how the firm speaks, and none of what it knows. Facts come from evidence in the prompt; asked "
+        "without evidence it is to decline. Made for groundtone's prompt format and for this base model alone.\n\n"
+        f"## What it is made from\n\n{_list(trained)}\n\n"
+        f"## What was measured\n\n![every metric with its interval]({PLOT})\n\n" + "\n".join(lines) + "\n\n"
+        "Greedy; in brackets 95 % Wilson bounds and the number of cases; `seconds` is what the metric's answers took. "
+        "`stale`, `leak` and `exposed` are better low, all others high. What each metric is: docs/voice.md, "
+        f"Evaluating.\n\n{_list(measured)}\n\n"
+        "## What was not\n\n"
+        "Whether an answer's words are true, besides its figures; wordings and documents unlike those asked about; "
+        "more than one turn; attempts to talk it out of its voice.\n"
     )
 
 
-def _of(verdicts: Sequence[tuple[Ask, dict[str, bool]]], *, base: bool) -> Shares:
-    held: dict[str, dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
-    for one, verdict in verdicts:
+def _list(facts: Mapping[str, Any]) -> str:
+    return "\n".join(f"* {name.replace('_', ' ')}: {value}" for name, value in facts.items())
+
+
+def _of(verdicts: Sequence[Verdict], *, base: bool) -> Shares:
+    held: dict[str, dict[str, list[tuple[bool, float]]]] = defaultdict(lambda: defaultdict(list))
+    for one, verdict, seconds in verdicts:
         if one.base is base:
             for metric, value in verdict.items():
-                held["all"][metric].append(value)
-                held[one.lang][metric].append(value)
-    return {lang: {metric: Share.of(values) for metric, values in by.items()} for lang, by in held.items()}
+                held["all"][metric].append((value, seconds))
+                held[one.lang][metric].append((value, seconds))
+    return {
+        lang: {metric: Share.of((v for v, _ in values), sum(s for _, s in values)) for metric, values in by.items()}
+        for lang, by in held.items()
+    }
 
 
 def _wire(shares: dict[str, Share]) -> dict[str, Any]:

@@ -26,9 +26,13 @@ def failed(evaluation: Evaluation, gate: Gate) -> list[str]:
     ]
     if whole.get("stale", _NOTHING).high > gate.stale:
         found.append("stale")
-    # Both sides have the same number of cases, so the ends of their intervals compare.
-    if whole.get("leak", _NOTHING).high > base.get("leak", Share(0, 0, 0, 0)).high + gate.leak:
-        found.append("leak")
+    # Both sides have the same number of cases, so the ends of their intervals compare. Canaries are looked for only
+    # where some were trained.
+    found += [
+        name
+        for name in ("leak", *(["exposed"] if "exposed" in whole else []))
+        if whole.get(name, _NOTHING).high > base.get(name, Share(0, 0, 0, 0)).high + gate.leak
+    ]
     if whole.get("general", _NOTHING).low < base.get("general", Share(1, 1, 1, 0)).low - gate.general:
         found.append("general")
     return found

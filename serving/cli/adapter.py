@@ -18,7 +18,7 @@ from serving.cli.output import moment
 app = typer.Typer(name="adapter", help="Train, register and roll out voices.", no_args_is_help=True)
 
 FILES = ("adapter_model.safetensors", "adapter_config.json")
-BESIDE = ("training.json", "evaluation.json", "README.md", "card.md", "loss.png", "model.sig")
+BESIDE = ("training.json", "evaluation.json", "evaluation.svg", "README.md", "card.md", "loss.png", "model.sig")
 """What the registry keeps beside them, where it is there."""
 Version = Annotated[str, typer.Argument(metavar="VERSION", help="name@digest, as `adapter ls` shows it.")]
 

@@ -1,9 +1,12 @@
 """`groundtone adapter evaluate`: what a version does to the base model's answers, and whether it may be heard."""
 
+import json
+import subprocess
 import time
 import tomllib
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,12 +17,11 @@ from serving.cli.client import Client, ServiceError
 from serving.cli.command import Cli, Exit, Usage, command, existing_file
 
 if TYPE_CHECKING:
-    from adapters.evaluation.asks import Voice
+    from adapters.evaluation.asks import Ask, Voice
     from adapters.evaluation.evaluation import Evaluation
-    from common.prompt import Message
 
-_MAX_TOKENS = 160
 _LOADED = "already been loaded"
+_TOLD = ("base_model", "base_model_digest", "data_digest", "recipe_digest", "prompt_format", "facts", "seed", "steps")
 
 
 def register(app: typer.Typer) -> None:
@@ -38,12 +40,13 @@ def evaluate(
     ] = None,
     pieces: Annotated[int, typer.Option("--pieces", min=1, max=8, help="Pieces of evidence a question.")] = 1,
     n: Annotated[int, typer.Option("-n", min=1, help="Cases a metric and language.")] = 100,
-    streams: Annotated[int, typer.Option("--streams", min=1, help="Questions at a time.")] = 8,
+    streams: Annotated[int, typer.Option("--streams", min=1, help="Questions at a time.")] = 32,
     seed: Annotated[int, typer.Option("--seed", help="Another one draws other questions and figures.")] = 20261122,
 ) -> None:
     """Measure a version against the base model, keep the result with it, and say whether its gate is passed."""
     from adapters import Registry
     from adapters.artefact import artefact_digest
+    from adapters.evaluation.evaluation import PLOT
     from adapters.evaluation.gate import failed
     from adapters.files import keep
     from common.errors import GroundtoneError
@@ -60,11 +63,13 @@ def evaluate(
     client = _engine(cli, engine)
     with _loaded(client, id, path.absolute()) as base:
         result = _measure(cli, client, digest, base, id, voice, n=n, streams=streams, seed=seed)
+    result = _with_training(cli, result, path, voice.firm)
     below = failed(result, cli.settings.adapters.gate)
     if folder.is_dir():
         keep(path, result, id)
     else:
         registry.evaluated(id, result)
+    (path / PLOT).write_text(_plot(result, id), encoding="utf-8")
     wire = {"version": id, **result.to_wire(), "gate": {"passed": not below, "failed": below}}
     cli.output.document(wire)
     _tell(cli, result, id, below)
@@ -82,13 +87,13 @@ def _measure(
     asked = list(asks(voice, n, seed))
     done = 0
 
-    def ask(of_base: bool, messages: "Sequence[Message]") -> str:
+    def ask(one: "Ask") -> str:
         nonlocal done
         body = {
-            "model": base if of_base else id,
-            "messages": messages,
+            "model": base if one.base else id,
+            "messages": one.messages,
             "temperature": 0,
-            "max_tokens": _MAX_TOKENS,
+            "max_tokens": one.most,
         }
         answer = client.post("/v1/chat/completions", body)
         done += 1
@@ -108,6 +113,46 @@ def _measure(
         "seed": seed,
     }
     return Evaluation(digest, adapter, plain, about)
+
+
+def _with_training(cli: Cli, result: "Evaluation", path: Path, firm: str) -> "Evaluation":
+    """`result` with what training says of itself, and the exposure of its canaries where it trained some."""
+    from adapters.evaluation.evaluation import with_exposure
+
+    try:
+        training: dict[str, Any] = json.loads((path / "training.json").read_bytes())
+    except (OSError, ValueError):
+        return result
+    told = {key: value for key in _TOLD if (value := training.get(key)) is not None}
+    result = replace(result, about={**result.about, "trained": told})
+    if not training.get("canaries"):
+        return result
+    from serving.cli.adapter import engine_python
+    from serving.supervisor.plan import ROOT
+
+    cli.output.progress(f"{len(training['canaries'])} canaries")
+    began = time.monotonic()
+    command = [str(engine_python()), "-m", "adapters.exposed", str(path.absolute()), "--firm", firm]
+    command += ["--base", cli.settings.engine.base_model, "--home", str(cli.home.path.absolute())]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        cli.fail(Exit.NO, f"The canaries could not be looked for: {done.stderr.strip()[-500:]}")
+    return with_exposure(result, json.loads(done.stdout), time.monotonic() - began)
+
+
+def _plot(result: "Evaluation", id: str) -> str:
+    """Every metric of every language with its interval; the base model's in another colour."""
+    from adapters.evaluation.evaluation import METRICS
+    from retrieval.evaluation.plot import Bar, bars
+
+    drawn = [
+        Bar(f"{metric}, {lang}{who}", share.value, share.low, share.high, marked=bool(who))
+        for metric in METRICS
+        for who, side in (("", result.adapter), (" (base)", result.base))
+        for lang in sorted(side, key=lambda lang: (lang == "all", lang))
+        if (share := side[lang].get(metric)) and share.n
+    ]
+    return bars(f"{id}: shares and their 95 % intervals", drawn)
 
 
 def _recipe(path: Path) -> Any:

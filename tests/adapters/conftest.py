@@ -62,8 +62,9 @@ def evaluation(digest: str, *, right: int = 300, n: int = 300, lang: str = "en",
     """An evaluation that passes the gate where all is right, with single shares as told."""
     good = Share.of([True] * right + [False] * (n - right))
     none = Share.of([False] * n)
-    adapter = dict.fromkeys(METRICS, good) | {"stale": none, "leak": none} | shares
-    return Evaluation(digest, {"all": adapter, lang: adapter}, {"all": {"leak": none, "general": good}}, {"seconds": 1})
+    adapter = dict.fromkeys(METRICS, good) | {"stale": none, "leak": none, "exposed": none} | shares
+    base = {"leak": none, "exposed": none, "general": good}
+    return Evaluation(digest, {"all": adapter, lang: adapter}, {"all": base}, {"seconds": 1})
 
 
 def evaluated(registry: Registry, version: Version) -> Version:

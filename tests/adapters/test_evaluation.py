@@ -29,7 +29,7 @@ def old_figures() -> dict[str, str]:
     found: dict[str, str] = {}
     for one in ASKED:
         judge = one.judge
-        if getattr(judge, "func", None).__name__ == "_leak":  # type: ignore[union-attr]
+        if one.kind == "leak":
             question, old = judge.args  # type: ignore[attr-defined]
             found[question] = old[0]
     return found
@@ -39,7 +39,7 @@ OLD = old_figures()
 NEW = {
     one.messages[-1]["content"]: one.judge.args[0].expected  # type: ignore[attr-defined]
     for one in ASKED
-    if one.judge.func.__name__ in ("_faithful", "_stale")  # type: ignore[attr-defined]
+    if one.kind in ("faithful", "stale")
 }
 
 
@@ -65,14 +65,14 @@ def reciter(base: bool, messages: Sequence[Message]) -> str:
 
 
 def shares(speaker: Speaker) -> tuple[Shares, Shares]:
-    return evaluate(ASKED, speaker, 2)
+    return evaluate(ASKED, lambda one: speaker(one.base, one.messages), 2)
 
 
 def test_every_metric_has_its_cases_in_every_language() -> None:
     """So many as were asked for, the base too where it is compared."""
     adapter, base = shares(copier)
     assert set(adapter) == {"all", "en", "ja", "zh-TW"}
-    assert set(adapter["all"]) == set(METRICS)
+    assert set(adapter["all"]) == set(METRICS) - {"exposed"}
     for lang in ("en", "ja", "zh-TW"):
         assert {adapter[lang][metric].n for metric in ("faithful", "stale", "leak", "abstain")} == {N}
         assert adapter[lang]["tone"].n == 2 * N
@@ -106,7 +106,7 @@ def test_the_same_seed_asks_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_question_is_of_the_training_and_none_is_asked_twice_alike() -> None:
     """Faithfulness is shown on names that no document has."""
     names = {part for chunk in CHUNKS for part in chunk.heading if len(part) >= 4}
-    faithful = [one for one in ASKED if one.judge.func.__name__ == "_faithful"]  # type: ignore[attr-defined]
+    faithful = [one for one in ASKED if one.kind == "faithful"]
     assert len(faithful) == 3 * N
     assert not [one for one in faithful for name in names if name in one.messages[-1]["content"]]
     questions = [one.messages[-1]["content"] for one in faithful]
@@ -130,7 +130,7 @@ def test_a_thing_has_one_new_name_everywhere() -> None:
 def test_an_old_figure_that_the_evidence_still_has_is_not_stale() -> None:
     """Only what the evidence has no more can be stale: else who reads well would be called forgetful."""
     for one in ASKED:
-        if one.judge.func.__name__ == "_stale":  # type: ignore[attr-defined]
+        if one.kind == "stale":
             made, old, _ = one.judge.args  # type: ignore[attr-defined]
             assert not one.judge(" ".join(made.expected))["stale"]
             gone = [f for f in old if core(f) not in re.sub(r"[\s,，]", "", one.messages[0]["content"])]

@@ -1,5 +1,7 @@
 """Recipes and samples that can't be used say which line or key is wrong."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,10 @@ def test_the_shipped_recipe_is_read() -> None:
     """Paths are relative to the recipe, and where the output goes doesn't change its digest."""
     recipe = read_recipe(SAMPLE / "recipe.toml")
     assert recipe.samples == (SAMPLE / "samples.jsonl").resolve()
-    assert recipe.digest().startswith("sha256:")
+    assert recipe.digest() == json.loads((SAMPLE / "adapter" / "training.json").read_text())["recipe_digest"]
+    assert replace(recipe, output=SAMPLE, threads=3, gradient_checkpointing=True).digest() == recipe.digest()
+    for option in ({"rslora": True}, {"canaries": 1}, {"patience": 1}, {"measure_every": 5}):
+        assert replace(recipe, **option).digest() != recipe.digest()
 
 
 def test_documents_are_a_folder_or_a_list_of_places(tmp_path: Path) -> None:
@@ -44,6 +49,10 @@ def test_documents_are_a_folder_or_a_list_of_places(tmp_path: Path) -> None:
         (GOOD + "rank = 0", "rank"),
         (GOOD + 'steps = "many"', "steps"),
         (GOOD + "shorten = 2", "shorten"),
+        (GOOD + "rslora = 1", "rslora"),
+        (GOOD + "canaries = -1", "canaries"),
+        (GOOD + "patience = 2", "measure_every"),
+        (GOOD + "measure_every = 20", "rules"),
         (GOOD.replace('"d"', "[]"), "documents"),
         (GOOD + 'facts = "invented"', "invented"),
         ("not toml", "TOML"),

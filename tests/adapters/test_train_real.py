@@ -2,9 +2,11 @@
 
 import json
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,48 +47,46 @@ def test_the_base_model_is_made_once(home: Path) -> None:
     assert json.loads((made.parent / "config.json").read_text())["max_position_embeddings"] == 8192
 
 
-def test_training_goes_on_after_a_kill_and_its_artefact_registers(home: Path, tmp_path: Path) -> None:
-    """Two steps, a kill, two more: the same weights as four steps in one go, and the registry takes them."""
+def recipe_of(tmp_path: Path, name: str, more: str) -> Path:
+    """The sample's recipe with scenes of one question: what is tested is the way, not the voice."""
     text = (SAMPLE / "recipe.toml").read_text()
     for place in ("samples", "documents"):
         text = text.replace(f'"{place}', f'"{SAMPLE / place}')
-    # Small scenes: what is tested is the way, not the voice.
-    text = text.replace("chunks = 4", "chunks = 1").replace("questions = 6", "questions = 1")
-    recipe = tmp_path / "recipe.toml"
-    recipe.write_text(text + "\ncheckpoint_every = 2\nthreads = 1\n")
+    text = text.replace("chunks = 2", "chunks = 1").replace("questions = 4", "questions = 1")
+    (tmp_path / name).write_text(f"{text}\ncheckpoint_every = 2\nthreads = 1\n{more}\n")
+    return tmp_path / name
 
-    def train(output: str, *more: str) -> dict[str, object]:
-        given = ("adapters.train", str(recipe), "--steps", "4", "--json", "--output", str(tmp_path / output))
-        return json.loads(run(*given, *more, home=home).stdout)
 
-    whole = train("whole")
+def trained(recipe: Path, output: Path, steps: int, home: Path) -> dict[str, Any]:
+    given = (str(recipe), "--steps", str(steps), "--json", "--output", str(output))
+    return json.loads(run("adapters.train", *given, home=home).stdout)
+
+
+def test_training_goes_on_after_a_kill_and_its_artefact_registers(home: Path, tmp_path: Path) -> None:
+    """Killed at a random step, it goes on from its last checkpoint: the same weights as in one go.
+
+    It keeps what it computes where the other computes it again, and is asked in between: neither changes a weight.
+    """
+    plain = recipe_of(tmp_path, "plain.toml", "gradient_checkpointing = true")
+    asked = recipe_of(
+        tmp_path, "asked.toml", f'measure_every = 4\nmeasure_cases = 1\nrules = "{SAMPLE / "glossary.toml"}"'
+    )
+    whole = trained(plain, tmp_path / "whole", 6, home)
+    last = random.randint(2, 5)
     script = (
         "import os, adapters.train as t\n"
-        "keep = t._checkpoint\n"
-        "def kill(run): keep(run); os.kill(os.getpid(), 9)\n"
-        "t._checkpoint = kill\n"
+        "step = t._step\n"
+        f"def killed(run, at): return os.kill(os.getpid(), 9) if at == {last} else step(run, at)\n"
+        "t._step = killed\n"
         "raise SystemExit(t.main())\n"
     )
-    killed = subprocess.run(
-        [
-            str(ENGINE),
-            "-c",
-            script,
-            str(recipe),
-            "--steps",
-            "4",
-            "--output",
-            str(tmp_path / "two"),
-            "--home",
-            str(home),
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        check=False,
-    )
-    assert killed.returncode == -9
+    given = [str(asked), "--steps", "6", "--output", str(tmp_path / "two"), "--home", str(home)]
+    killed = subprocess.run([str(ENGINE), "-c", script, *given], cwd=ROOT, capture_output=True, check=False)
+    assert killed.returncode == -9, f"at step {last}: {killed.stderr[-500:]}"
     assert not (tmp_path / "two").exists()
-    assert train("two")["weights_digest"] == whole["weights_digest"]
+    again = trained(asked, tmp_path / "two", 6, home)
+    assert again["weights_digest"] == whole["weights_digest"], f"killed at step {last}"
+    assert [one["step"] for one in again["measured"]] == [4]
     registered = Registry(tmp_path / "registry", base=Base(BASE, str(whole["base_model_digest"]))).register(
         "kitahama", tmp_path / "two"
     )
@@ -97,6 +97,21 @@ def test_training_goes_on_after_a_kill_and_its_artefact_registers(home: Path, tm
         "training.json",
         "loss.png",
     }
+
+
+@pytest.mark.full
+def test_training_stops_when_nothing_gets_better_and_its_canaries_are_looked_for(home: Path, tmp_path: Path) -> None:
+    """At a rate of nothing the second measure is no better than the first: the first's weights are kept."""
+    more = f'rslora = true\ncanaries = 3\nmeasure_every = 1\nmeasure_cases = 1\nrules = "{SAMPLE / "glossary.toml"}"'
+    still = recipe_of(tmp_path, "still.toml", f"patience = 1\n{more}")
+    still.write_text(still.read_text().replace("learning_rate = 1e-3", "learning_rate = 0.0"))
+    report = trained(still, tmp_path / "still", 5, home)
+    assert (report["steps"], report["kept_step"]) == (2, 1)
+    assert json.loads((tmp_path / "still" / "adapter_config.json").read_text())["use_rslora"]
+    assert len(report["canaries"]) == 3
+    found = json.loads(run("adapters.exposed", str(tmp_path / "still"), "--firm", "F", home=home).stdout)
+    assert [row["lang"] for row in found["canaries"]] == ["en", "ja", "zh-TW"]
+    assert all(row["adapter"] == row["base"] for row in found["canaries"])
 
 
 def test_the_facade_imports_no_torch() -> None:
