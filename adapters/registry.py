@@ -98,7 +98,7 @@ class Registry:
                 raise refused("Its digest is not the expected one.", "Send the artefact again.")
             trusted |= self._came_signed(scratch)
             brought = evaluations.read(scratch) if trusted else None
-            for left in (evaluations.FILE, evaluations.CARD):
+            for left in (evaluations.FILE, evaluations.CARD, evaluations.PLOT):
                 (scratch / left).unlink(missing_ok=True)
             short = artefact.digest.removeprefix("sha256:")[:12]
             place = home / short

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from model_signing.hashing import Config
 
 FILE = "model.sig"
-_UNSIGNED = (FILE, "version.json", "card.md")
+_UNSIGNED = (FILE, "version.json", "card.md", "evaluation.svg")
 
 
 @dataclass(frozen=True, slots=True)

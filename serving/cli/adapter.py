@@ -17,9 +17,6 @@ from serving.cli.output import moment
 
 app = typer.Typer(name="adapter", help="Train, register and roll out voices.", no_args_is_help=True)
 
-FILES = ("adapter_model.safetensors", "adapter_config.json")
-BESIDE = ("training.json", "evaluation.json", "evaluation.svg", "README.md", "card.md", "loss.png", "model.sig")
-"""What the registry keeps beside them, where it is there."""
 Version = Annotated[str, typer.Argument(metavar="VERSION", help="name@digest, as `adapter ls` shows it.")]
 
 
@@ -80,7 +77,7 @@ def _missing(version: str) -> NoReturn:
 @command(app, "register")
 def register(
     cli: Cli,
-    artefact: Annotated[Path, typer.Argument(metavar="FOLDER|TAR.GZ", help=f"Holds {' and '.join(FILES)}.")],
+    artefact: Annotated[Path, typer.Argument(metavar="FOLDER|TAR.GZ", help="What training wrote.")],
     name: Annotated[str | None, typer.Option("--name", help="The adapter; by default the folder's name.")] = None,
 ) -> None:
     """Register a trained adapter as a new version. Its id is the digest of its content."""
@@ -97,12 +94,14 @@ def packed(artefact: Path) -> bytes:
     """The artefact as a gzipped tar, the same bytes for the same content. Raises Usage for what is not an adapter."""
     if artefact.is_file():
         return artefact.read_bytes()
-    missing = [name for name in FILES if not (artefact / name).is_file()]
+    from adapters.artefact import OPTIONAL, REQUIRED
+
+    missing = [name for name in REQUIRED if not (artefact / name).is_file()]
     if missing:
         raise Usage(f"`{artefact}` lacks {' and '.join(missing)}. `groundtone adapter train` makes such a folder.")
     buffer = io.BytesIO()
     with gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as zipped, tarfile.open(fileobj=zipped, mode="w") as tar:
-        for name in (*FILES, *(name for name in BESIDE if (artefact / name).is_file())):
+        for name in (*REQUIRED, *(name for name in OPTIONAL if (artefact / name).is_file())):
             member = tarfile.TarInfo(name)
             member.size = (artefact / name).stat().st_size
             with (artefact / name).open("rb") as content:
