@@ -1,6 +1,6 @@
 """`python -m serving.gateway`: the gateway process, any number of workers on one port.
 
-A worker that is told to end drains: it says so in /readyz and takes no new question, streams go on for
+A gateway that is told to end drains: it says so in /readyz and to every new question, streams go on for
 `drain_seconds`, and what still runs then ends with a typed error and a recorded outcome.
 
 SIGHUP reads the configuration again. One that is not valid is refused, and the log says why. With a valid one the
@@ -10,11 +10,9 @@ workers are replaced one by one, each once its successor serves: the socket stay
 import logging
 import os
 import tempfile
-from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
-from prometheus_client import multiprocess
 from pydantic import ValidationError
 from uvicorn.supervisors import Multiprocess
 
@@ -24,6 +22,7 @@ from common.logs import log_to_stderr
 from common.settings import Settings, load
 from serving.app import create_app
 from serving.home import Home
+from serving.leaving import Connection, leave
 
 log = logging.getLogger("groundtone.gateway")
 
@@ -32,16 +31,7 @@ def app() -> FastAPI:
     """The application of one worker process, from the settings in its environment."""
     settings = load()
     log_to_stderr(settings.logs.format)
-    forget_the_dead()
     return create_app(settings, Home(settings.home.absolute()))
-
-
-def forget_the_dead() -> None:
-    """Takes the gauges of workers that ended out of the sum: what they last said is no longer so."""
-    folder = Path(os.environ.get("PROMETHEUS_MULTIPROC_DIR", ""))
-    for process in {file.stem.rpartition("_")[2] for file in folder.glob("gauge_live*_*.db")}:
-        if not Path("/proc", process).exists():
-            multiprocess.mark_process_dead(int(process))
 
 
 def seed_adapters(settings: Settings) -> None:
@@ -78,6 +68,11 @@ class Workers(Multiprocess):
         log.info("the configuration %s takes over", settings.digest)
         self.restart_all()
 
+    def terminate_all(self) -> None:
+        for listener in self.sockets:
+            leave(listener)
+        super().terminate_all()
+
 
 def main() -> None:
     settings = load()
@@ -94,7 +89,7 @@ def main() -> None:
         port=server.port,
         workers=server.workers,
         loop="uvloop",
-        http="httptools",
+        http=Connection,
         ws="none",
         access_log=False,
         log_config=None,

@@ -1,9 +1,19 @@
 """The gateway's metrics, under the names that the contract fixes."""
 
+import os
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import (
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    multiprocess,
+)
 
 from common.traces import step
 
@@ -52,3 +62,22 @@ def stage(name: str) -> Generator[None]:
     """Times one stage of a question, as a metric and as a span."""
     with REQUEST.labels(name).time(), step(name):
         yield
+
+
+def exposition(workers: int) -> bytes:
+    """Prometheus' text format, over all workers that live."""
+    if workers == 1:
+        return generate_latest(REGISTRY)
+    registry = CollectorRegistry()
+    _forget_the_dead()
+    multiprocess.MultiProcessCollector(registry)
+    return generate_latest(registry)
+
+
+def _forget_the_dead() -> None:
+    """Takes the gauges of workers that ended out of the sum: what they last said is no longer so."""
+    folder = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
+    for process in {file.stem.rpartition("_")[2] for file in folder.glob("gauge_live*_*.db")}:
+        if not Path("/proc", process).exists():
+            with suppress(FileNotFoundError):  # another worker was asked too
+                multiprocess.mark_process_dead(int(process))

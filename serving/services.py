@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import hmac
 import signal
-import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from types import FrameType
 from typing import Any
 
 from adapters import Registry
-from common.errors import Draining, EngineUnavailable
+from common.errors import EngineUnavailable
 from common.settings import Assistant, Settings
 from serving.audit.record import Record
 from serving.capacity import Capacity
@@ -23,17 +22,15 @@ from serving.keys import Keys
 from serving.knowledge import Knowledge
 from serving.metrics import CONFIGURATION
 
-CLOSING_SECONDS = 1.0
 ENDING_SECONDS = 5.0
 """What an answer that was cut off has to end and to be recorded."""
 
 
 @dataclass(slots=True)
 class Life:
-    """Whether new questions are taken. Drains before it ends."""
+    """Whether the process is on its way out. What still reaches it is answered; nobody should send it more."""
 
-    draining: float | None = None
-    """Since when, on the monotonic clock."""
+    draining: bool = False
 
     def drain_on_signals(self) -> None:
         """Drains from the moment the server is told to end, and leaves the ending to the server's own handler."""
@@ -43,17 +40,8 @@ class Life:
                 signal.signal(number, lambda sig, frame, ends=ends: self._drain(ends, sig, frame))
 
     def _drain(self, ends: Callable[[int, FrameType | None], Any], number: int, frame: FrameType | None) -> None:
-        self.draining = self.draining or time.monotonic()
+        self.draining = True
         ends(number, frame)
-
-    def admit(self) -> None:
-        """Raises Draining once the process is on its way out.
-
-        What was accepted while the server was closing its socket is still answered: another worker may hold that
-        socket already, and then no request fails when this one is replaced.
-        """
-        if self.draining is not None and time.monotonic() - self.draining > CLOSING_SECONDS:
-            raise Draining("The service is restarting.", "Ask again in a few seconds.")
 
 
 @dataclass(slots=True)
@@ -102,7 +90,7 @@ class Services:
 
     async def not_ready(self) -> list[str]:
         """Why the gateway can't answer yet; empty when it can."""
-        if self.life.draining is not None:
+        if self.life.draining:
             return ["draining"]
         checks = await asyncio.gather(self.knowledge.not_ready(), self.record.not_ready())
         return [*self.engine.not_ready(), *(reason for reasons in checks for reason in reasons)]

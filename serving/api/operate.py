@@ -3,7 +3,7 @@
 import asyncio
 
 from fastapi import Request
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest, multiprocess
+from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.responses import Response
 
@@ -11,7 +11,7 @@ from common.errors import InvalidRequest
 from common.principal import EVERY_LABEL, Principal, Scope
 from serving.api.routes import Routes, json
 from serving.audit.record import Rating
-from serving.metrics import SOURCE_LAG
+from serving.metrics import SOURCE_LAG, exposition
 from serving.services import Services
 
 
@@ -56,12 +56,9 @@ async def metrics(request: Request, services: Services, principal: Principal) ->
     """Prometheus' text format, over all workers. The lag of sources is asked for here: no question passes by it."""
     for source in await services.knowledge.sources(principal):
         SOURCE_LAG.labels(source["name"]).set(source["lag_seconds"])
-    registry: CollectorRegistry = REGISTRY
-    if services.settings.server.workers > 1:
-        registry = CollectorRegistry()
-        multiprocess.MultiProcessCollector(registry)
     # Off the event loop: it reads /proc, and with several workers their files
-    return Response(await asyncio.to_thread(generate_latest, registry), media_type=CONTENT_TYPE_LATEST)
+    text = await asyncio.to_thread(exposition, services.settings.server.workers)
+    return Response(text, media_type=CONTENT_TYPE_LATEST)
 
 
 async def list_receipts(request: Request, services: Services, principal: Principal) -> Response:

@@ -74,7 +74,6 @@ async def answer(services: Services, principal: Principal, request: ChatRequest,
 
 def admit(services: Services, principal: Principal, request: ChatRequest) -> Assistant:
     """The assistant, where it exists for this caller. Fails closed: another tenant's assistant does not exist."""
-    services.life.admit()
     assistant = services.settings.assistant(request.model)
     if assistant is None or assistant.tenant != principal.tenant:
         raise NotFound(

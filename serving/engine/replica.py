@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,12 +32,17 @@ class Full(Unreachable):
     """It takes no more requests for now, and is well."""
 
 
+class Gone(Unreachable):
+    """Nothing listens there."""
+
+
 @dataclass(slots=True)
 class Replica:
     """A server by its address. `models` is what it serves, as it last said; `problem` why it can't be used.
 
     `in_flight` counts its answers in the making, by model; `verified` is when an adapter that it was seen to serve was
-    last needed, on the monotonic clock.
+    last needed, on the monotonic clock. A `suspect` failed a request: others are asked first, until the next check has
+    it generate.
     """
 
     url: str
@@ -46,15 +51,16 @@ class Replica:
     in_flight: Counter[str] = field(default_factory=Counter[str])
     models: frozenset[str] = frozenset()
     problem: str | None = "starting"
-    retry_at: float = 0.0
+    suspect: bool = False
     verified: dict[str, float] = field(default_factory=dict[str, float])
 
     @asynccontextmanager
     async def stream(self, payload: dict[str, Any]) -> AsyncGenerator[AsyncGenerator[Event]]:
         """The events of one chat completion. Leaving the block closes the connection, and vLLM stops generating.
 
-        Raises Unreachable before the first event, EngineUnavailable after it, InvalidRequest where vLLM refuses the
-        request itself.
+        vLLM sends its headers before it begins to generate, so they say nothing: the block is entered with the first
+        event. Raises Unreachable before it, EngineUnavailable after it or where the engine is silent for too long, and
+        InvalidRequest where vLLM refuses the request itself.
         """
         body = orjson.dumps({**payload, "stream": True, "stream_options": {"include_usage": True}})
         timeout = aiohttp.ClientTimeout(
@@ -78,8 +84,15 @@ class Replica:
                 ) as response:
                     if response.status != 200:
                         raise _refused(response.status)
-                    yield self._events(response, payload["model"], span)
-        except (aiohttp.ClientConnectorError, aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+                    async with aclosing(self._events(response, payload["model"], span)) as events:
+                        try:
+                            first = await anext(events)
+                        except (EngineUnavailable, aiohttp.ClientPayloadError, StopAsyncIteration):
+                            raise Unreachable("no event") from None
+                        yield _with(first, events)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise Gone(type(error).__name__) from None
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
             raise Unreachable(type(error).__name__) from None
         except (aiohttp.ClientError, TimeoutError):
             raise _broke_off() from None
@@ -107,7 +120,7 @@ class Replica:
                     deadline.reschedule(None)
                     yield event
                     deadline.reschedule(clock() + patience)
-        except (TimeoutError, ValueError):
+        except ValueError:
             raise _broke_off() from None
         # vLLM always says [DONE]: a stream that just ends was cut.
         raise _broke_off()
@@ -136,7 +149,8 @@ class Replica:
     async def logprobs(self, model: str) -> list[float]:
         """The log-probabilities of the first tokens that follow a fixed prompt: do they differ from the base model's?
 
-        Prefill and decoding both run, so an adapter that was asked once is on the device and warm.
+        Prefill and decoding both run, so an adapter that was asked once is on the device and warm. Raises
+        aiohttp.ClientError, TimeoutError, LookupError, TypeError or ValueError where the engine can't generate.
         """
         body = {
             "model": model,
@@ -146,7 +160,10 @@ class Replica:
             "logprobs": True,
             "top_logprobs": 0,
         }
-        answer = await self._json("POST", "/v1/chat/completions", body, seconds=30.0)
+        seconds = min(30.0, self.settings.silence_timeout)
+        answer = await self._json("POST", "/v1/chat/completions", body, seconds)
+        if answer["model"] != model:
+            raise ValueError("another model answered")
         return [float(token["logprob"]) for token in answer["choices"][0]["logprobs"]["content"]]
 
     async def count_tokens(self, model: str, messages: list[Any]) -> int:
@@ -167,6 +184,12 @@ class Replica:
             headers={"content-type": "application/json"},
             timeout=aiohttp.ClientTimeout(total=seconds),
         )
+
+
+async def _with(first: Event, events: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
+    yield first
+    async for event in events:
+        yield event
 
 
 def _checked(data: bytes, model: str) -> Event:

@@ -20,14 +20,13 @@ from adapters import Registry, Version
 from common.errors import EngineUnavailable, GroundtoneError, Overloaded
 from common.settings import Settings
 from serving.engine.pointers import Pointers, read_pointers
-from serving.engine.replica import Event, Full, Replica, Unreachable
+from serving.engine.replica import Event, Full, Gone, Replica, Unreachable
 from serving.metrics import ADAPTER_LOADED, ENGINE_UP
 from serving.pool import pool
 
 log = logging.getLogger("groundtone.engine")
 
 CHECK_SECONDS = 1.0
-BREAK_SECONDS = 2.0
 UNUSED_SECONDS = 30.0
 """Longer than another gateway takes to see that a channel moved, and to send what it pinned before."""
 FOLLOW_SECONDS = 10.0
@@ -118,52 +117,57 @@ class Replicas:
                     yield events
                 return
             except Unreachable as error:
-                if entered:
-                    raise EngineUnavailable("The engine broke off the answer.", "Ask again.") from None
                 if isinstance(error, Full):
                     full = True
-                else:
-                    self._break(replica, str(error))
+                    continue
+                self._doubt(replica, error)
+                if entered:
+                    raise EngineUnavailable("The engine broke off the answer.", "Ask again.") from None
+            except EngineUnavailable as error:
+                self._doubt(replica, error)
+                raise
 
     async def count_tokens(self, messages: list[Any]) -> int:
         """Tokens of `messages` in the base model's template. Raises EngineUnavailable."""
-        replica = self._choose(self.base_model, set())
-        try:
-            return await replica.count_tokens(self.base_model, messages)
-        except (aiohttp.ClientError, TimeoutError) as error:
-            self._break(replica, type(error).__name__)
-            raise _down() from None
+        tried: set[str] = set()
+        while True:
+            replica = self._choose(self.base_model, tried)
+            tried.add(replica.url)
+            try:
+                return await replica.count_tokens(self.base_model, messages)
+            except (aiohttp.ClientError, TimeoutError) as error:
+                self._doubt(replica, error)
 
     def _choose(self, model: str, tried: set[str]) -> Replica:
         able = [r for r in self._replicas if r.problem is None and model in r.models and r.url not in tried]
         if not able:
             raise _down()
-        return min(able, key=lambda replica: replica.in_flight.total())
+        return min(able, key=lambda replica: (replica.suspect, replica.in_flight.total()))
 
-    def _break(self, replica: Replica, reason: str) -> None:
-        """Takes a replica out until its next good check, and not before BREAK_SECONDS."""
-        log.warning("engine %s is out: %s", replica.url, reason)
-        replica.problem = "can't be reached"
-        ENGINE_UP.labels(replica.url).set(0)
-        replica.retry_at = time.monotonic() + BREAK_SECONDS
+    def _doubt(self, replica: Replica, error: Exception) -> None:
+        """Has others asked first until the next check, or takes the replica out where nothing listens."""
+        log.warning("engine %s failed: %s", replica.url, str(error) or type(error).__name__)
+        replica.suspect = True
+        if isinstance(error, (Gone, aiohttp.ClientConnectorError)):
+            replica.problem = "can't be reached"
+            ENGINE_UP.labels(replica.url).set(0)
 
     async def _watch(self, replica: Replica) -> None:
         while True:
-            if time.monotonic() >= replica.retry_at:
-                try:
-                    await self._bring_in_line(replica)
-                    self._checked.set()
-                    self._checked = asyncio.Event()
-                except (aiohttp.ClientError, TimeoutError, OSError, KeyError, ValueError) as error:
-                    if replica.problem is None:
-                        log.warning("engine %s is out: %s", replica.url, type(error).__name__)
-                    replica.problem = "can't be reached" if replica.models else "starting"
-                    for version in replica.verified:
-                        ADAPTER_LOADED.labels(version, replica.url).set(0)
-                    replica.verified.clear()
-                except Exception:
-                    log.exception("checking engine %s failed", replica.url)
-                ENGINE_UP.labels(replica.url).set(replica.problem is None)
+            try:
+                await self._bring_in_line(replica)
+                self._checked.set()
+                self._checked = asyncio.Event()
+            except (aiohttp.ClientError, TimeoutError, OSError, LookupError, TypeError, ValueError) as error:
+                if replica.problem is None:
+                    log.warning("engine %s is out: %s", replica.url, type(error).__name__)
+                replica.problem = "can't be reached" if replica.models else "starting"
+                for version in replica.verified:
+                    ADAPTER_LOADED.labels(version, replica.url).set(0)
+                replica.verified.clear()
+            except Exception:
+                log.exception("checking engine %s failed", replica.url)
+            ENGINE_UP.labels(replica.url).set(replica.problem is None)
             await asyncio.sleep(CHECK_SECONDS)
 
     async def _follow_channels(self) -> None:
@@ -186,6 +190,9 @@ class Replicas:
         if base != self.base_model:
             replica.problem = f"serves {base}, the others {self.base_model}"
             return
+        if replica.suspect:
+            await replica.logprobs(base)
+            replica.suspect = False
         replica.verified = {id: at for id, at in replica.verified.items() if id in adapters}
         wanted = self._wanted()
         missing = 0

@@ -8,13 +8,15 @@
 
     python -m tests.fakes.engine --port 8000 --fault drip
 
+In a process of its own it takes orders at `PUT /fake`, a JSON object of these attributes, and tells its counts at
+`GET /fake`.
+
 Without an order it answers with the source sentence that the question is about (`answers.py`), so a changed fact
 changes the answer. Faults strike chat completions only, but `refuse`, which closes the port as a dead process does.
 """
 
 import argparse
 import asyncio
-import signal
 from collections import deque
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -27,7 +29,7 @@ from tests.fakes.answers import token_id, tokens_of
 from tests.fakes.chat import Completion, Messages, prompt_tokens
 from tests.fakes.faults import Fault
 from tests.fakes.generation import Answer, ToolCall
-from tests.fakes.server import Connection, Request, Server
+from tests.fakes.server import Connection, Request, Server, serve
 
 __all__ = ["MODEL", "FakeEngine", "Fault", "ToolCall"]
 
@@ -42,7 +44,8 @@ class FakeEngine(Server):
     `answer` is None for the extractive answer, a text, a list of tokens, a `ToolCall`, or a function from the messages
     to one of these. `pause_after` holds every generation before its n-th token until `resume()`. `ineffective` names
     adapters that load and change nothing. `requests` are all requests as they came, `chats` the bodies of chat
-    completions. `open_streams` counts generations in progress, `aborted` those whose client left.
+    completions. `open_streams` counts generations in progress, `aborted` those whose client left, `generations` all
+    that were streamed: the gateway's own probes are not.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class FakeEngine(Server):
         self.requests: deque[Request] = deque(maxlen=REMEMBERED)
         self.open_streams = 0
         self.aborted = 0
+        self.generations = 0
         self._resumed = asyncio.Event()
         self._fault = Fault(fault) if fault else None
         self._routes: dict[tuple[str, str], Callable[[Request, Connection], Awaitable[None]]] = {
@@ -81,6 +85,8 @@ class FakeEngine(Server):
             ("POST", "/tokenize"): self._tokenize,
             ("POST", "/v1/load_lora_adapter"): self._load,
             ("POST", "/v1/unload_lora_adapter"): self._unload,
+            ("PUT", "/fake"): self._order,
+            ("GET", "/fake"): self._told,
         }
 
     async def __aenter__(self) -> "FakeEngine":
@@ -117,6 +123,17 @@ class FakeEngine(Server):
         known = any(path == request.path for _, path in self._routes)
         status, phrase = (405, "Method Not Allowed") if known else (404, "Not Found")
         return await connection.reply_json(status, wire.error(status, phrase, phrase))
+
+    async def _order(self, request: Request, connection: Connection) -> None:
+        for name, value in request.json.items():
+            setattr(self, name, value)
+        if self.pause_after is None:
+            self.resume()
+        await self._told(request, connection)
+
+    async def _told(self, request: Request, connection: Connection) -> None:
+        told = {"open_streams": self.open_streams, "aborted": self.aborted, "loaded": list(self.loaded)}
+        await connection.reply_json(200, told | {"generations": self.generations})
 
     def _authorised(self, request: Request) -> bool:
         return request.headers.get("authorization") == f"Bearer {self.api_key}"
@@ -200,6 +217,7 @@ class FakeEngine(Server):
             await self._refuse(connection, 400, message, "Bad Request", "body.messages")
             return
         self.open_streams += 1
+        self.generations += bool(body.get("stream"))
         self.changed()
         try:
             await self._complete(body, connection)
@@ -249,16 +267,6 @@ class FakeEngine(Server):
             await asyncio.sleep(0)
 
 
-async def _serve(engine: FakeEngine) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    async with engine:
-        print(f"fake engine on {engine.url}", flush=True)
-        await stop.wait()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.fakes.engine", description="vLLM's wire format, faked.")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one and prints it")
@@ -279,7 +287,7 @@ def main() -> None:
         )
         if options.answer_tokens:
             engine.answer = [" word"] * options.answer_tokens
-        await _serve(engine)
+        await serve(engine)
 
     uvloop.run(run())
 

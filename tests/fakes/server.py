@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import signal
 import socket
 import struct
 from collections.abc import Callable, Coroutine
@@ -229,3 +230,14 @@ class Server:
         self.listening = False
         await self.until(lambda server: not server.connections)
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+async def serve(server: Server) -> None:
+    """Runs `server` until SIGTERM or Ctrl-C, and prints its address."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with server:
+        print(f"{type(server).__name__} on {server.url}", flush=True)
+        await stop.wait()
