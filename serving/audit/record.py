@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import orjson
 from rfc8785 import CanonicalizationError
-from sqlalchemy import Engine, func, insert, select, update
+from sqlalchemy import Connection, Engine, func, insert, select, update
 from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 
 from common.canonical import canonical, digest
@@ -108,7 +108,7 @@ class Record:
     def __init__(self, database: Engine) -> None:
         self.database = database
         self._journal = Journal(database)
-        self._writer = secrets.token_hex(8)
+        self.writer = secrets.token_hex(8)
 
     @classmethod
     @asynccontextmanager
@@ -143,7 +143,7 @@ class Record:
             "receipt": receipt,
             "tenant": principal.tenant,
             "key": principal.key,
-            "writer": self._writer,
+            "writer": self.writer,
             "opened": datetime.now(UTC),
             "body": body,
             "digest": digest(body),
@@ -170,6 +170,11 @@ class Record:
         except SQLAlchemyError:
             return ["the record can't be written"]
         return []
+
+    def lives(self, connection: Connection, writer: str) -> bool:
+        """Whether the gateway process `writer` was seen lately."""
+        seen = select(writers.c.id).where(writers.c.id == writer, writers.c.seen > datetime.now(UTC) - DEAD_AFTER)
+        return connection.execute(seen).first() is not None
 
     async def receipt(self, principal: Principal, receipt: str) -> dict[str, Any]:
         """One receipt of the principal's tenant. Raises NotFound."""
@@ -241,12 +246,12 @@ class Record:
     def _announce(self) -> None:
         now = datetime.now(UTC)
         with self.database.begin() as connection:
-            connection.execute(insert(writers).values(id=self._writer, started=now, seen=now))
+            connection.execute(insert(writers).values(id=self.writer, started=now, seen=now))
         self._close_crashed()
 
     def _touch(self) -> None:
         with self.database.begin() as connection:
-            connection.execute(update(writers).where(writers.c.id == self._writer).values(seen=datetime.now(UTC)))
+            connection.execute(update(writers).where(writers.c.id == self.writer).values(seen=datetime.now(UTC)))
 
     def _close_crashed(self) -> None:
         """Gives every open entry of a dead writer its outcome."""

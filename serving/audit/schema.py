@@ -1,4 +1,4 @@
-"""The record's tables. Rows are only ever added: an outcome does not change its intent."""
+"""The record's tables. Its rows are only ever added: an outcome does not change its intent."""
 
 from sqlalchemy import BigInteger, Column, DateTime, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table
 
@@ -36,6 +36,21 @@ outcomes = Table(
     Column("body", LargeBinary, nullable=False),
     Column("digest", String(80), nullable=False),
     comment="How it ended. The digest covers the intent's digest too, so that the two can't be exchanged.",
+)
+
+repeats = Table(
+    "repeats",
+    metadata,
+    Column("tenant", String(128), primary_key=True),
+    Column("key", String(64), primary_key=True),
+    Column("name", String(255), primary_key=True),
+    Column("digest", String(80), nullable=False),
+    Column("writer", String(32), nullable=False),
+    Column("claimed", DateTime(timezone=True), nullable=False, index=True),
+    Column("media", String(64)),
+    Column("headers", LargeBinary),
+    Column("body", LargeBinary),
+    comment="Answers by the Idempotency-Key of their request, for a day; without a body one that is being made.",
 )
 
 feedback = Table(

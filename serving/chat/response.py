@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from common.errors import Draining, GroundtoneError, InternalError
 from common.principal import Principal
+from serving.audit.repeats import Kept, Repeats
 from serving.chat.answer import answer
 from serving.chat.request import ChatRequest
 from serving.chat.wire import DONE, Completion, Finish, Opened, finishing, frame, stamped, usage_chunk
@@ -23,20 +24,31 @@ from serving.services import Services
 
 log = logging.getLogger("groundtone.chat")
 
+_JSON, _EVENTS = b"application/json", b"text/event-stream; charset=utf-8"
+
 
 class AnswerResponse(Response):
     """The response to one chat request: streamed or whole."""
 
-    def __init__(self, services: Services, principal: Principal, request: ChatRequest, request_id: str) -> None:
+    def __init__(
+        self,
+        services: Services,
+        principal: Principal,
+        request: ChatRequest,
+        request_id: str,
+        repeats: Repeats | None = None,
+    ) -> None:
         self._services = services
         self._principal = principal
         self._request = request
         self._request_id = request_id
+        self._repeats = repeats
+        self._said: list[bytes] = []
         self._begun = False
         self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        work = asyncio.create_task(self._stream(send) if self._request.stream else self._whole(send))
+        work = asyncio.create_task(self._answer(send) if self._repeats is None else self._once(send, self._repeats))
         leaving = asyncio.create_task(_gone(receive))
         try:
             await asyncio.wait({work, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -53,6 +65,24 @@ class AnswerResponse(Response):
             await _end(leaving)
             await _end(work)
 
+    async def _once(self, send: Send, repeats: Repeats) -> None:
+        """The answer that the request's key has, or a new one, which it has from then on."""
+        try:
+            kept = await repeats.taken()
+            if kept is not None:
+                await self._start(send, 200, kept.media.encode(), kept.headers)
+                await send({"type": "http.response.body", "body": kept.body})
+                return
+            try:
+                await self._answer(send)
+            finally:
+                await repeats.release()
+        except GroundtoneError as error:
+            await self._fail(send, error)
+
+    async def _answer(self, send: Send) -> None:
+        await (self._stream(send) if self._request.stream else self._whole(send))
+
     async def _whole(self, send: Send) -> None:
         completion = Completion()
         opened: Opened | None = None
@@ -64,7 +94,8 @@ class AnswerResponse(Response):
                     elif isinstance(event, Finish):
                         assert opened is not None
                         body = orjson.dumps(completion.whole(event, opened))
-                        await self._start(send, 200, b"application/json", opened.headers())
+                        await self._keep(_JSON, opened, body)
+                        await self._start(send, 200, _JSON, opened.headers())
                         await send({"type": "http.response.body", "body": body})
                     else:
                         completion.add(event)
@@ -79,6 +110,11 @@ class AnswerResponse(Response):
         usage = bool(self._request.stream_options and self._request.stream_options.include_usage)
 
         async def out(body: bytes, more: bool = True) -> None:
+            if self._repeats is not None:
+                self._said.append(body)
+            if not more:
+                assert opened is not None
+                await self._keep(_EVENTS, opened, b"".join(self._said))
             await send({"type": "http.response.body", "body": body, "more_body": more})
             # After a client left, send returns at once; an answer that never awaits would starve the loop.
             await asyncio.sleep(0)
@@ -88,7 +124,7 @@ class AnswerResponse(Response):
                 async for event in events:
                     if isinstance(event, Opened):
                         opened = event
-                        await self._start(send, 200, b"text/event-stream; charset=utf-8", opened.headers())
+                        await self._start(send, 200, _EVENTS, opened.headers())
                         continue
                     assert opened is not None
                     if isinstance(event, Finish):
@@ -103,6 +139,11 @@ class AnswerResponse(Response):
             log.exception("answer failed", extra={"request": self._request_id})
             await self._fail(send, _unexpected())
 
+    async def _keep(self, media: bytes, opened: Opened, body: bytes) -> None:
+        """Has a request with the same key get this answer, before its end leaves."""
+        if self._repeats is not None:
+            await self._repeats.keep(Kept(media.decode(), opened.headers(), body))
+
     async def _start(self, send: Send, status: int, media: bytes, headers: dict[str, str]) -> None:
         raw = [(b"content-type", media), (b"cache-control", b"no-store")]
         raw += [(name.encode(), value.encode()) for name, value in headers.items()]
@@ -115,7 +156,7 @@ class AnswerResponse(Response):
         if self._begun:
             await send({"type": "http.response.body", "body": frame(error.body()) + DONE})
             return
-        await self._start(send, error.status, b"application/json", error.headers())
+        await self._start(send, error.status, _JSON, error.headers())
         await send({"type": "http.response.body", "body": orjson.dumps(error.body())})
 
 
