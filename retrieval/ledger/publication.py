@@ -116,8 +116,8 @@ def _within(table: FromClause, bases: Sequence[Base]) -> Any:
     return of.where(chunks.c.seq == table.c.chunk, documents.c.id == chunks.c.document)
 
 
-def _move(connection: Connection, principal: Principal, number: int, message: str) -> int:
-    """Seals snapshot `number`, whose intervals are written, and moves the head to it."""
+def content(connection: Connection, principal: Principal, number: int) -> dict[str, Any]:
+    """What snapshot `number` changed, as its intervals say, and the digest before it: what its own digest covers."""
     began = {
         table: (table.c.tenant == principal.tenant) & (table.c.first == number) for table in (visibility, editions)
     }
@@ -126,7 +126,7 @@ def _move(connection: Connection, principal: Principal, number: int, message: st
     current = dict.fromkeys(connection.execute(select(editions.c.document).where(ended[editions])).scalars(), 0)
     here = select(editions.c.document, editions.c.revision).where(began[editions])
     current |= {row.document: row.revision for row in connection.execute(here)}
-    content = {
+    return {
         "tenant": principal.tenant,
         "number": number,
         "before": snapshots.digest_at(connection, principal, number - 1),
@@ -134,7 +134,12 @@ def _move(connection: Connection, principal: Principal, number: int, message: st
         "hidden": sorted(connection.execute(ids.where(ended[visibility])).scalars()),
         "editions": sorted([document, revision] for document, revision in current.items()),
     }
-    snapshots.add(connection, principal, number, message, time.time(), digest_of(content))
+
+
+def _move(connection: Connection, principal: Principal, number: int, message: str) -> int:
+    """Seals snapshot `number`, whose intervals are written, and moves the head to it."""
+    sealed = digest_of(content(connection, principal, number))
+    snapshots.add(connection, principal, number, message, time.time(), sealed)
     ours = (tenants_table.c.name == principal.tenant) & (tenants_table.c.head == number - 1)
     moved = connection.execute(update(tenants_table).where(ours).values(head=number))
     if moved.rowcount != 1:

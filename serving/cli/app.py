@@ -10,6 +10,7 @@ from serving.cli import (
     adapter_evaluate,
     ask,
     audit,
+    backup,
     doctor,
     embedder,
     evaluate,
@@ -34,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (up, ask, doctor):
+for module in (up, ask, doctor, backup):
     module.register(app)
 for module in (evaluate, tune, holds, embedder):
     module.register(knowledge.app)
