@@ -25,10 +25,14 @@ RUN /opt/groundtone/bin/pip install --no-deps --no-build-isolation /build \
 
 FROM ${PYTHON}
 COPY --from=build /opt/groundtone /opt/groundtone
-RUN install -d -o 10001 -g 10001 -m 0700 /var/lib/groundtone
+# A new volume takes its owner from here; the engine's user reads the adapters.
+RUN install -d -o 10001 -g 10001 -m 0700 /var/lib/groundtone \
+    && install -d -o 10001 -g 10001 -m 0755 /var/lib/groundtone/adapters
+# A bare number as user has no home, and not every runtime names one.
 ENV PATH=/opt/groundtone/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
+    HOME=/var/lib/groundtone \
     GROUNDTONE_HOME=/var/lib/groundtone \
     GROUNDTONE_SERVER__HOST=0.0.0.0
 WORKDIR /srv/firm
