@@ -50,7 +50,7 @@ def test_a_version_is_measured_and_the_result_kept_with_it(
     result = told(capsys)
     assert (result["version"], result["gate"]) == (version.id, {"passed": True, "failed": []})
     assert result["metrics"]["tone"]["value"] == 1
-    assert set(result["metrics"]["tone"]) == {"value", "low", "high", "n"}
+    assert set(result["metrics"]["tone"]) == {"value", "low", "high", "n", "seconds"}
     assert set(result["by_language"]) == {"en", "ja", "zh-TW"}
     assert {"seconds", "made", "seed", "answers", "base_model"} <= set(result)
     assert {chat["model"] for chat in engine.chats} == {MODEL, version.id}
@@ -60,6 +60,7 @@ def test_a_version_is_measured_and_the_result_kept_with_it(
     assert kept.evaluation is not None
     assert kept.evaluation.to_wire()["metrics"] == result["metrics"]
     assert "| tone |" in (kept.path / "card.md").read_text()
+    assert ">faithful, zh-TW<" in (kept.path / "evaluation.svg").read_text()
 
 
 def test_too_few_cases_do_not_pass_the_default_gate(
