@@ -30,13 +30,16 @@ def doctor(cli: Cli) -> None:
 
 
 def _checks(cli: Cli) -> Iterator[Check]:
+    from serving.cli.card import card_checks
     from serving.cli.machine import machine_checks
     from serving.cli.parts import adapter_checks, engine_checks, gateway_checks, part_checks
+    from serving.supervisor.plan import ENGINE_ENVIRONMENT
 
     if cli.on_this_machine:
         # In a container nothing but the answer on its port says that the gateway runs.
         running = cli.home.running() is not None or _answers(cli.client)
         yield from machine_checks(cli.settings, cli.home, running=running)
+        yield from card_checks(cli.settings, cli.home.path, ENGINE_ENVIRONMENT, running=running)
     gateway = list(gateway_checks(cli.client))
     yield from gateway
     parts = _parts(cli) if cli.on_this_machine else {}

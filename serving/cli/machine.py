@@ -138,6 +138,10 @@ def permissions(home: Home) -> Iterator[Check]:
         return
     if not os.access(home.path, os.W_OK):
         yield fail("state folder", f"{home.path} can't be written", "Set GROUNDTONE_HOME to a folder of your own.")
+    if (mode := stat.S_IMODE(home.path.stat().st_mode)) & 0o077 and not mounted(home.path):
+        yield fail(
+            "state folder", f"{home.path} has mode {mode:04o}", f"chmod 700 {home.path}: it holds keys and receipts."
+        )
     for file in (home.admin_key_path, home.internal_key_path):
         if not file.exists():
             yield warn("keys", f"{file.name} does not exist yet", "The first start makes it.")

@@ -3,8 +3,10 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from email.utils import parsedate_to_datetime
+from ipaddress import ip_address
 from time import time
 from typing import Any
+from urllib.parse import urlsplit
 
 from serving.cli.check import Check, fail, ok, warn
 from serving.cli.client import Client, ServiceError, Unreachable
@@ -70,6 +72,17 @@ def part_checks(addresses: Mapping[str, Sequence[str]]) -> Iterator[Check]:
                 yield fail(name, f"{url} answers with status {error.status}", f"See logs/{name}.log.")
             else:
                 yield ok(name, url)
+            if public(url):
+                do = "Move it to loopback or a private network: it has no authorisation of its own."
+                yield fail(name, f"{url} is a public address", do)
+
+
+def public(url: str) -> bool:
+    """Whether `url` names an address that the whole internet may reach; of a name nothing is known."""
+    try:
+        return ip_address(urlsplit(url).hostname or "").is_global
+    except ValueError:
+        return False
 
 
 def engine_checks(engine: Client, window: int) -> Iterator[Check]:
@@ -93,6 +106,26 @@ def engine_checks(engine: Client, window: int) -> Iterator[Check]:
         yield fail("window", f"{served} tokens", f"Set engine.max_model_len to it, or --max-model-len to {window}.")
     else:
         yield ok("window", f"{served} tokens")
+    yield from _flags(engine)
+
+
+def _flags(engine: Client) -> Iterator[Check]:
+    """Whether adapters can be loaded, and how many prompts the cache holds, by what the engine itself says."""
+    try:
+        engine.get("/v1/load_lora_adapter")
+    except ServiceError as error:
+        # The path takes POST alone; one that is not there at all is 404.
+        if error.status == 404:
+            do = "Start vLLM with --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=True."
+            yield fail("engine flags", "adapters can't be loaded while it serves", do)
+    text = engine.send("GET", "/metrics").body.decode()
+    labels = dict(re.findall(r'(\w+)="([^"]*)"', next(iter(re.findall(r"vllm:cache_config_info\{(.*)\}", text)), "")))
+    if labels.get("enable_prefix_caching") == "False":
+        yield warn(
+            "engine flags", "no prefix cache", "Start vLLM with --enable-prefix-caching: prompts are laid for it."
+        )
+    if (tokens := labels.get("kv_cache_size_tokens", "")).isdigit():
+        yield ok("engine cache", f"{int(tokens):,} tokens")
 
 
 def adapter_checks(client: Client, engines: Sequence[Client]) -> Iterator[Check]:
