@@ -48,7 +48,8 @@ class Repeats:
         self._digest = digest(body)
         table = repeats.c
         self._row = {"tenant": principal.tenant, "key": principal.key, "name": name, "writer": record.writer}
-        self._mine = (table.tenant == principal.tenant) & (table.key == principal.key) & (table.name == name)
+        self._named = (table.tenant == principal.tenant) & (table.key == principal.key) & (table.name == name)
+        self._mine = self._named & (table.writer == record.writer)
 
     async def taken(self) -> Kept | None:
         """The answer that the key already has; None where this request is to make it.
@@ -56,10 +57,17 @@ class Repeats:
         Waits while another request makes it. Raises Unprocessable where the key was used with another body.
         """
         while True:
+            claiming = asyncio.create_task(asyncio.to_thread(self._claim))
             try:
-                answer = await asyncio.to_thread(self._claim)
+                answer = await asyncio.shield(claiming)
             except SQLAlchemyError:
                 raise _unavailable() from None
+            except asyncio.CancelledError:
+                # The thread goes on: what it takes for a client that left is given back.
+                await asyncio.wait({claiming})
+                if claiming.exception() is None and claiming.result() is None:
+                    await self.release()
+                raise
             if answer is not _BEING_MADE:
                 return answer
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
@@ -85,9 +93,9 @@ class Repeats:
         row = {**self._row, "digest": self._digest, "claimed": now}
         with self._record.database.begin() as connection:
             connection.execute(delete(repeats).where(repeats.c.claimed < now - KEPT))
-            found = connection.execute(select(repeats).where(self._mine)).first()
+            found = connection.execute(select(repeats).where(self._named)).first()
             if found is not None and found.body is None and not self._record.lives(connection, found.writer):
-                connection.execute(delete(repeats).where(self._mine, repeats.c.writer == found.writer))
+                connection.execute(delete(repeats).where(self._named, repeats.c.writer == found.writer))
                 found = None
         if found is None:
             try:

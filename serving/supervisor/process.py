@@ -80,7 +80,7 @@ async def group(
         stdout=asyncio.subprocess.PIPE if capture else log,
         stderr=log,
         start_new_session=True,
-        preexec_fn=_end_with_parent,
+        preexec_fn=end_with_parent,
     )
     try:
         await guard.watch(process.pid)
@@ -92,5 +92,6 @@ async def group(
         guard.forget(process.pid)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """Between fork and exec: has the kernel tell the new process to end (SIGTERM) when the one that started it does."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -71,6 +71,19 @@ async def test_an_answer_that_broke_off_may_be_asked_for_again(gateway: Gateway,
             await asyncio.sleep(0.1)
 
 
+async def test_a_client_that_leaves_while_its_key_is_looked_up_does_not_keep_it(gateway: Gateway) -> None:
+    """The record is slow: the claim comes through when nobody waits for it any more."""
+    database = gateway.services.record.database
+    with database.begin() as connection:
+        connection.execute(text("UPDATE repeats SET name = name"))
+        client = asyncio.create_task(ask(gateway, "one"))
+        await asyncio.sleep(0.2)
+        client.cancel()
+        await asyncio.wait({client})
+    async with asyncio.timeout(30):
+        assert (await ask(gateway, "one"))[0] == 200
+
+
 async def test_a_dead_gateways_key_is_free_and_an_old_answer_forgotten(gateway: Gateway) -> None:
     """A key that nobody will ever answer must not be waited for."""
     assert (await ask(gateway, "one"))[0] == 200
