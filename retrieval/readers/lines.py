@@ -8,6 +8,11 @@ from itertools import pairwise
 
 _AMOUNT = re.compile(r"^[^\w(]{0,2}\(?[^\w\s]{0,2}\d[\d,.]*(?:\s*[%)\w円元年月日%]{1,12})*$|^[—–-]$")
 _YEAR = re.compile(r"^(?:19|20)\d\d$")
+_TERM = re.compile(
+    r"^\d{1,3}\s?(?:years?|months?|weeks?|days?|年|か月|ヶ月|カ月|個月|週間|日|天|歳|歲)$"
+    r"|^(?:19|20)\d\d(?:[/–-]\d\d)?年?度?(?:\d{1,2}月(?:期|末|\d{1,2}日)?)?$",
+    re.IGNORECASE,
+)
 _SIGN = re.compile(r"^(?:[$¥€£]|NT\$|US\$)$")
 _MARKER = re.compile(r"^(?:\(?[\da-zA-Z]{1,3}[.)]|[•●○■□▪‣・‧◦*†–-])$")
 _CJK = r"[\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]"
@@ -165,7 +170,7 @@ def _aligned(body: Sequence[Line]) -> bool:
 
 def table_rows(lines: Sequence[Line]) -> list[tuple[list[str], list[str]]]:
     """Each row of a table as `(column names, cells)`; the names are those that stand above the cells."""
-    first = next((i for i, line in enumerate(lines) if _is_row(line)), None)
+    first = next((i for i, line in enumerate(lines) if _is_row(line) and not _heads(line, lines[i + 1 :])), None)
     if first is None:
         first = 1
     head = [cell for line in lines[:first] for cell in line.cells]
@@ -185,6 +190,14 @@ def table_rows(lines: Sequence[Line]) -> list[tuple[list[str], list[str]]]:
 
 def _is_row(line: Line) -> bool:
     return any(_AMOUNT.match(cell.text) and not _YEAR.match(cell.text) for cell in line.cells[1:])
+
+
+def _heads(line: Line, below: Sequence[Line]) -> bool:
+    """Whether the figures of a line are terms ("1 year", "2026年度") over figures that are none: they name columns."""
+    figures = [cell.text for cell in line.cells if _AMOUNT.match(cell.text)]
+    under = [cell.text for other in below for cell in other.cells[1:] if _AMOUNT.match(cell.text)]
+    terms = len(figures) > 1 and all(_TERM.match(text) for text in figures)
+    return terms and bool(under) and not any(_TERM.match(text) for text in under)
 
 
 def _names(line: Line, head: Sequence[Cell]) -> list[str]:

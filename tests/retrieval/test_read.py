@@ -137,6 +137,23 @@ def test_pdf_blocks_know_their_pages_and_tables_their_columns() -> None:
 
 
 @pytest.mark.parametrize(
+    ("head", "body", "expected"),
+    [
+        (["Term", "1 year", "3 years"], ["Rate", "0.25 %", "0.30 %"], "Term: Rate; 1 year: 0.25 %; 3 years: 0.30 %"),
+        (["預入期間", "1年", "3年"], ["金利", "0.25%", "0.30%"], "預入期間: 金利; 1年: 0.25%; 3年: 0.30%"),
+        (["項目", "2025年度", "2026年度"], ["収益", "500", "620"], "項目: 収益; 2025年度: 500; 2026年度: 620"),
+        (["Gold", "1 year", "3 years"], ["Basic", "2 years", "4 years"], "Basic; 2 years; 4 years"),
+        (["Fee", "11,000 yen", "550 yen"], ["Limit", "3 %", "5 %"], "Limit; 3 %; 5 %"),
+    ],
+)
+def test_columns_of_a_pdf_may_be_named_by_terms_and_years(head: list[str], body: list[str], expected: str) -> None:
+    """A first row of terms over figures that are none names them; a first row of figures like those below does not."""
+    rows = [head, body, [f"{body[0]} B", *body[1:]]]
+    page = [(50 + 120 * n, 50 + 15 * at, 10, text) for at, row in enumerate(rows) for n, text in enumerate(row)]
+    assert expected in [text for _, text in parts(read(files.pdf([page]), PDF))]
+
+
+@pytest.mark.parametrize(
     ("name", "page", "item", "row"),
     [
         ("en/pension/fairway-pension-accounts", 2, "Free withdrawals at machines: 9 a month",
