@@ -15,6 +15,7 @@ import random
 import sys
 import time
 import tomllib
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,8 @@ from adapters.attention import TREE, branches_of
 from adapters.base_model import BaseModelUnavailable, make_ready
 from adapters.canary import canaries, sung
 from adapters.curve import draw_curve
-from adapters.documents import document_files, read_documents
-from adapters.evaluation.asks import Voice, asks
+from adapters.documents import Chunk, document_files, read_documents
+from adapters.evaluation.asks import Ask, Voice, asks
 from adapters.measure import measure
 from adapters.pairs import Pairs
 from adapters.recipe import Recipe, read_recipe
@@ -101,7 +102,7 @@ def _prepare(recipe: Recipe, home: Path) -> Run:
     base = make_ready(recipe.base, home)
     samples = read_samples(recipe.samples)
     chunks = read_documents(*recipe.documents)
-    rules = tomllib.loads(recipe.rules.read_text(encoding="utf-8")) if recipe.rules else {}
+    held_out = _held_out(recipe, chunks)
     torch.manual_seed(recipe.seed)
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
@@ -141,11 +142,18 @@ def _prepare(recipe: Recipe, home: Path) -> Run:
     )
     pairs = Pairs(recipe.firm, samples, chunks, recipe.facts)
     birds = canaries(samples, recipe.canaries, recipe.seed)
-    voice = Voice(recipe.firm, chunks, rules, pieces=1)
-    held_out = list(asks(voice, recipe.measure_cases, recipe.seed, ("faithful", "stale"))) if rules else []
     run = Run(recipe, base, model, tokenizer, pairs, birds, held_out, trained, masters, optimizer, identity, data)
     run.model.train()
     return run
+
+
+def _held_out(recipe: Recipe, chunks: Sequence[Chunk]) -> list[Ask]:
+    """The questions that are asked in between: in wordings that are not trained, about figures drawn anew."""
+    if not recipe.measure_every or recipe.rules is None:
+        return []
+    rules = tomllib.loads(recipe.rules.read_text(encoding="utf-8"))
+    voice = Voice(recipe.firm, chunks, rules, pieces=1)
+    return list(asks(voice, recipe.measure_cases, recipe.seed, ("faithful", "stale")))
 
 
 def _step(run: Run, step: int) -> float:

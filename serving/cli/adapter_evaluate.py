@@ -46,7 +46,7 @@ def evaluate(
     """Measure a version against the base model, keep the result with it, and say whether its gate is passed."""
     from adapters import Registry
     from adapters.artefact import artefact_digest
-    from adapters.evaluation.evaluation import PLOT
+    from adapters.evaluation.evaluation import PLOT, with_exposure
     from adapters.evaluation.gate import failed
     from adapters.files import keep
     from common.errors import GroundtoneError
@@ -61,15 +61,25 @@ def evaluate(
     voice = _voice(recipe, rules, pieces)
     id = version if not folder.is_dir() else f"{_recipe(recipe).name}@{digest.removeprefix('sha256:')[:12]}"
     client = _engine(cli, engine)
+    training = _training(path)
+    began = time.monotonic()
+    exposed = _exposed(cli, path, voice.firm, len(training["canaries"])) if training.get("canaries") else None
+    took = time.monotonic() - began
     with _loaded(client, id, path.absolute()) as base:
         result = _measure(cli, client, digest, base, id, voice, n=n, streams=streams, seed=seed)
-    result = _with_training(cli, result, path, voice.firm)
+    told = {key: training[key] for key in _TOLD if key in training}
+    result = replace(result, about={**result.about, "trained": told})
+    if exposed:
+        result = with_exposure(result, exposed, took)
     below = failed(result, cli.settings.adapters.gate)
     if folder.is_dir():
         keep(path, result, id)
     else:
         registry.evaluated(id, result)
-    (path / PLOT).write_text(_plot(result, id), encoding="utf-8")
+    # Replaced and not written: what was registered with one is read-only.
+    scratch = path / f".{PLOT}"
+    scratch.write_text(_plot(result, id), encoding="utf-8")
+    scratch.replace(path / PLOT)
     wire = {"version": id, **result.to_wire(), "gate": {"passed": not below, "failed": below}}
     cli.output.document(wire)
     _tell(cli, result, id, below)
@@ -115,29 +125,26 @@ def _measure(
     return Evaluation(digest, adapter, plain, about)
 
 
-def _with_training(cli: Cli, result: "Evaluation", path: Path, firm: str) -> "Evaluation":
-    """`result` with what training says of itself, and the exposure of its canaries where it trained some."""
-    from adapters.evaluation.evaluation import with_exposure
-
+def _training(path: Path) -> dict[str, Any]:
+    """What training says of itself; empty for an adapter that says nothing."""
     try:
-        training: dict[str, Any] = json.loads((path / "training.json").read_bytes())
+        return json.loads((path / "training.json").read_bytes())
     except (OSError, ValueError):
-        return result
-    told = {key: value for key in _TOLD if (value := training.get(key)) is not None}
-    result = replace(result, about={**result.about, "trained": told})
-    if not training.get("canaries"):
-        return result
+        return {}
+
+
+def _exposed(cli: Cli, path: Path, firm: str, count: int) -> dict[str, Any]:
+    """What `adapters.exposed` finds, as a process in the engine's environment."""
     from serving.cli.adapter import engine_python
     from serving.supervisor.plan import ROOT
 
-    cli.output.progress(f"{len(training['canaries'])} canaries")
-    began = time.monotonic()
+    cli.output.progress(f"{count} canaries")
     command = [str(engine_python()), "-m", "adapters.exposed", str(path.absolute()), "--firm", firm]
     command += ["--base", cli.settings.engine.base_model, "--home", str(cli.home.path.absolute())]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         cli.fail(Exit.NO, f"The canaries could not be looked for: {done.stderr.strip()[-500:]}")
-    return with_exposure(result, json.loads(done.stdout), time.monotonic() - began)
+    return json.loads(done.stdout)
 
 
 def _plot(result: "Evaluation", id: str) -> str:
