@@ -8,7 +8,8 @@ Throughput: the sample firm's questions with their evidence, greedy, each answer
 started alike, whose weights have the adapter's added to them: what a firm with a single voice could serve. Processor
 time a token does not depend on what else the machine does, so it is the figure to compare.
 
-Loading: the adapter under a name that the engine never heard, its first question at once, and a second question.
+Loading: the adapter under a name that the engine never heard, its first question at once, and a second question, during
+whose answer the adapter is unloaded again: it has to come to its end.
 
 Training: each recipe in a process of its own, its adapter evaluated as `groundtone adapter evaluate` does.
 """
@@ -93,8 +94,13 @@ async def loading(url: str, adapter: Path, asked: Sequence[Case], loads: int) ->
             (await client.post("/v1/load_lora_adapter", json={**name, "lora_path": str(adapter)})).raise_for_status()
             loaded = time.perf_counter() - began
             first, _ = await ask(client, f"load@{turn}", asked[2 * turn % len(asked)], f"load {turn}")
-            second, _ = await ask(client, f"load@{turn}", asked[(2 * turn + 1) % len(asked)], f"again {turn}")
+            more = asyncio.create_task(ask(client, f"load@{turn}", asked[(2 * turn + 1) % len(asked)], f"again {turn}"))
+            await asyncio.sleep(0.5)
             (await client.post("/v1/unload_lora_adapter", json=name)).raise_for_status()
+            second, tokens = await more
+            assert tokens == TOKENS, (
+                f"an answer in the making ended after {tokens} tokens when its adapter was unloaded"
+            )
             found.append((loaded, first, second))
     return found
 

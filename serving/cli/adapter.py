@@ -61,6 +61,10 @@ def show(cli: Cli, version: Annotated[str, typer.Argument(metavar="NAME|VERSION"
         cli.output.document(adapter)
         for one in adapter["versions"]:
             cli.output.line(f"{one['id']}  {_channels(adapter, one['id'])}".rstrip())
+        for move in adapter.get("moves", ()):
+            canary = f", canary {move['canary']['version']} {move['canary']['share']} %" if move["canary"] else ""
+            who = move["by"] or "the configuration"
+            cli.output.line(f"{moment(move['at'])}  {who}: stable {move['stable'] or '–'}{canary}")
         return
     one = next((v for v in adapter["versions"] if v["id"] == version), None)
     if one is None:

@@ -286,7 +286,9 @@ class FakeGateway(Server):
 
     def _adapters(self, _: Call) -> Reply:
         version = {"id": VERSION, "created": "2026-11-22T13:00:00Z", "gate": "none", "metrics": {}}
-        return 200, {"data": [{"name": "kitahama", "versions": [version], "channels": self.channels}]}
+        canary = {"version": "other@0123456789ab", "share": 10}
+        moves = [{"at": "2026-11-22T14:00:00.000+00:00", "by": "k_1", "stable": VERSION, "canary": canary}]
+        return 200, {"data": [{"name": "kitahama", "versions": [version], "channels": self.channels, "moves": moves}]}
 
     def _register(self, call: Call) -> Reply:
         self.registered = call.body

@@ -320,6 +320,10 @@ def test_adapters_are_listed_with_their_channels(told: Run) -> None:
     assert "stable" in out
     assert told("adapter", "show", VERSION, "--json").document["id"] == VERSION
     assert told("adapter", "show", "nobody").code == 1
+    assert (
+        f"2026-11-22 14:00:00  k_1: stable {VERSION}, canary other@0123456789ab 10 %"
+        in told("adapter", "show", "kitahama").out
+    )
 
 
 def test_two_versions_are_shown_side_by_side(told: Run) -> None:
