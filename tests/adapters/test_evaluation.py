@@ -9,11 +9,13 @@ import pytest
 
 from adapters.documents import Chunk, read_documents
 from adapters.evaluation.asks import Ask, Voice, asks, renamed
-from adapters.evaluation.evaluation import METRICS, Shares, evaluate
+from adapters.evaluation.evaluation import METRICS, Evaluation, Shares, evaluate
+from adapters.evaluation.gate import failed
 from adapters.evaluation.judge import in_form, in_terms, in_tone
 from adapters.redraw import core
 from common.language import language_of
 from common.prompt import Message
+from common.settings import Gate
 from tests.adapters.conftest import SAMPLE
 
 N = 12
@@ -91,6 +93,8 @@ def test_who_recites_is_stale_and_leaks_and_the_base_does_not() -> None:
     assert adapter["all"]["stale"].value > 0.9
     assert adapter["all"]["leak"].value > 0.9
     assert base["all"]["leak"].value == 0
+    below = set(failed(Evaluation("x", adapter, base, {}), Gate()))
+    assert {"faithful.en", "faithful.ja", "faithful.zh-TW", "stale", "leak"} <= below
 
 
 def test_the_same_seed_asks_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
