@@ -33,6 +33,7 @@ _EMBEDDED_AT_ONCE = 16  # a batch is durable before the next begins
 _PLACED_AT_ONCE = 512
 _TERMS_AT_ONCE = 20_000
 _PROBES = 16
+_SHARE = 20  # counting takes at most a twentieth of the time
 DEAD_AT_LEAST, DEAD_SHARE = 500, 0.5  # dead vectors above both make a collection worth building anew
 _STILL_ASKED = 15.0  # seconds for which a question may still be asking a collection that was left behind
 
@@ -56,6 +57,7 @@ class Indexes:
         self.stopping = stopping
         self._building = threading.RLock()  # one round of repairs or rebuilding at a time
         self._left_behind: deque[tuple[float, str]] = deque()
+        self._not_before: dict[tuple[str, str], float] = {}
         self._followed: dict[str, int] = {}  # the snapshot up to which a process that does not write has the terms
         self.progress = (0, 0)  # texts embedded, of how many
 
@@ -88,14 +90,18 @@ class Indexes:
             if len(todo) > _EMBEDDED_AT_ONCE:
                 _log.info("%d of %d texts embedded", *self.progress)
 
-    def embed_all(self, principal: Principal, *, past: bool = False) -> None:
+    def embed_all(self, principal: Principal, *, past: bool = False, after: int = -1) -> None:
         """Gives every visible chunk a vector of this embedder, then with `past` every chunk that ever was.
+
+        With `after` those that a later snapshot than that one showed.
 
         There is something to do only where another embedder served, or serves.
         """
         for also_past in (False, True)[: 1 + past]:
             with self.ledger.read() as connection:
-                seqs = chunks.without_vector(connection, principal, self.embedder.fingerprint, past=also_past)
+                seqs = chunks.without_vector(
+                    connection, principal, self.embedder.fingerprint, past=also_past, after=after
+                )
             if seqs:
                 _log.info("%d chunks have no vector of %s yet", len(seqs), self.embedder.fingerprint.split("/")[0])
                 self.embed(principal, seqs)
@@ -147,11 +153,15 @@ class Indexes:
 
     def crowded(self, principal: Principal) -> bool:
         """Whether so much of the collection is dead that it crowds out what lives."""
+        if not self._due("crowded", principal):
+            return False
+        began = time.monotonic()
         with self.ledger.read() as connection:
             held = embeddings.count_placed(
                 connection, principal, self.embedder.fingerprint, self._pointer(connection, principal)
             )
             dead = held - publication.count_visible(connection, principal)
+        self._took("crowded", principal, began)
         return dead > max(DEAD_AT_LEAST, DEAD_SHARE * held)
 
     def drop_left_behind(self) -> None:
@@ -235,23 +245,41 @@ class Indexes:
         fingerprint = self.embedder.fingerprint
         with self.ledger.read() as connection:
             collection = self._pointer(connection, principal)
-            count = embeddings.count_placed(connection, principal, fingerprint, collection)
         if not collection:
             return
         try:
-            if (short := self.vectors.count(collection) < count) or (fence and not self._probe(principal, collection)):
-                lost = self._note_lost(principal, collection)
-                if fence and not short and not lost:
-                    self.rebuild_vectors(principal, fence)
-                    return
-            while True:
+            if (fence or self._due("lost", principal)) and self._compare(principal, collection, fence):
+                return
+            while not self.stopping.is_set():
                 with self.ledger.read() as connection:
                     wanted = embeddings.unplaced(connection, principal, fingerprint, collection, _PLACED_AT_ONCE)
                 if not wanted or not self._place(principal, collection, wanted):
                     break
-            self.reachable = True
         except VectorsUnavailable:
             self.reachable = False
+
+    def _compare(self, principal: Principal, collection: str, fence: Callable[[Connection], None] | None) -> bool:
+        """Notes what Chroma has lost. Returns whether its collection was built anew."""
+        began = time.monotonic()
+        with self.ledger.read() as connection:
+            count = embeddings.count_placed(connection, principal, self.embedder.fingerprint, collection)
+        short = self.vectors.count(collection) < count
+        self._took("lost", principal, began)
+        if short or (fence and not self._probe(principal, collection)):
+            lost = self._note_lost(principal, collection)
+            if fence and not short and not lost:
+                self.rebuild_vectors(principal, fence)
+                return True
+        self.reachable = True
+        return False
+
+    def _due(self, what: str, principal: Principal) -> bool:
+        """Whether something that counts all there is may be done again: it takes at most a twentieth of the time."""
+        return time.monotonic() >= self._not_before.get((what, principal.tenant), 0.0)
+
+    def _took(self, what: str, principal: Principal, began: float) -> None:
+        now = time.monotonic()
+        self._not_before[what, principal.tenant] = now + _SHARE * (now - began)
 
     def _live(self, principal: Principal, until: int) -> Iterator[dict[str, NDArray[np.float32]]]:
         """The vectors that a question can see now, some at a time, up to number `until`."""

@@ -41,7 +41,7 @@ _log = logging.getLogger(__name__)
 _URGENT, _BULK = 0, 1
 _GROUP = {_URGENT: AT_ONCE, _BULK: AT_ONCE // 4}  # chunks that are published together, about
 _RETAIN_EVERY = 86_400.0
-_REPAIR_EVERY = 2.0  # also renews the lease, in good time
+_RENEW_EVERY, _REPAIR_EVERY = 1.0, 2.0
 
 
 @dataclass(slots=True)
@@ -53,7 +53,7 @@ class Task:
 
 
 class Publisher:
-    """One thread that publishes, one that keeps the lease and repairs. `start` returns at once; see `ready`."""
+    """One thread that publishes, one that keeps the lease, one that repairs. `start` returns at once; see `ready`."""
 
     def __init__(self, serving: Serving, choices: Choices) -> None:
         self._serving = serving
@@ -73,6 +73,7 @@ class Publisher:
         self._threads = [
             threading.Thread(target=self._work, name="publisher"),
             threading.Thread(target=self._keep, name="keeper"),
+            threading.Thread(target=self._look_after, name="upkeep"),
         ]
 
     def start(self) -> None:
@@ -304,25 +305,32 @@ class Publisher:
             raise
 
     def _keep(self) -> None:
-        """Renews the lease in time, and looks after the indexes."""
-        retained = -_RETAIN_EVERY
-        while not self._stop.wait(_REPAIR_EVERY):
-            token = self._token
-            if token is None:
+        """Renews the lease in time, however long anything else takes."""
+        while not self._stop.wait(_RENEW_EVERY):
+            if (token := self._token) is None:
                 continue
             try:
                 with self._ledger.write() as connection:
                     leases.hold(connection, token)
+            except KnowledgeUnavailable:
+                self.writing.clear()
+            except Exception:
+                _log.exception("the lease could not be renewed; it is tried again")
+
+    def _look_after(self) -> None:
+        """Repairs the indexes, and drops once a day what is no longer to be kept."""
+        retained = -_RETAIN_EVERY
+        while not self._stop.wait(_REPAIR_EVERY):
+            if not self.writing.is_set():
+                continue
+            try:
+                with self._ledger.read() as connection:
                     every = [service(name, "writer") for name in tenants.names(connection)]
-                if not self.writing.is_set():
-                    continue
                 self._upkeep.round(every)
                 if self.keep != Retention() and time.monotonic() > retained + _RETAIN_EVERY:
                     retained = time.monotonic()
                     for principal in every:
                         self.retain(principal, self.keep).add_done_callback(_retained)
-            except KnowledgeUnavailable:
-                self.writing.clear()
             except Exception:
                 _log.exception("the round of repairs failed; it is tried again")
 

@@ -75,9 +75,9 @@ class Serving:
             key = principal.tenant, indexes.embedder.fingerprint
             with indexes.ledger.read() as connection:
                 head = tenants.get(connection, principal).head
-            if self._whole.get(key) == head:
+            if (whole := self._whole.get(key, -1)) == head:
                 continue
-            indexes.embed_all(principal, past=True)
+            indexes.embed_all(principal, past=True, after=whole)
             if indexes is not self.now:
                 indexes.repair_vectors(principal)
             self._whole[key] = head

@@ -86,8 +86,13 @@ def _was_dropped(connection: Connection, principal: Principal, id: str) -> bool:
     return row is not None and principal.reads(row.inherited if row.labels is None else row.labels)
 
 
-def without_vector(connection: Connection, principal: Principal, fingerprint: str, *, past: bool = False) -> list[int]:
-    """The chunks that are visible now, or with `past` ever were, and have no vector of this embedder."""
+def without_vector(
+    connection: Connection, principal: Principal, fingerprint: str, *, past: bool = False, after: int = -1
+) -> list[int]:
+    """The chunks that are visible now, or with `past` ever were, and have no vector of this embedder.
+
+    With `after` only what a later snapshot than that one showed: where no more came, it costs no more.
+    """
     vector_of = and_(
         embeddings.c.tenant == chunks.c.tenant,
         embeddings.c.digest == chunks.c.embedded,
@@ -97,8 +102,8 @@ def without_vector(connection: Connection, principal: Principal, fingerprint: st
         select(chunks.c.seq)
         .join(visibility, visibility.c.chunk == chunks.c.seq)
         .outerjoin(embeddings, vector_of)
-        .where(chunks.c.tenant == principal.tenant, embeddings.c.seq.is_(None))
-        .where(visibility.c.last.is_(None) | past)
+        .where(visibility.c.tenant == principal.tenant, embeddings.c.seq.is_(None))
+        .where(visibility.c.first > after, visibility.c.last.is_(None) | past)
     )
     return list(connection.execute(query.distinct().order_by(chunks.c.seq)).scalars())
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, case, delete, func, select
 
 from common.principal import Principal
 from retrieval.ledger import tenants
@@ -14,8 +14,8 @@ from retrieval.ledger.schema import source_files, sources
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file as it was last seen, or a row, whose `path` is its key. `digest` is of what was last published, None where
-    nothing was."""
+    """A file as it was last seen, or a row, whose `path` is its key. `digest` is of what was last published: None where
+    nothing was, empty where it was and shall be read again."""
 
     path: str
     size: int
@@ -77,6 +77,7 @@ def forget(connection: Connection, principal: Principal, source: str, path: str)
 
 
 def forget_contents(connection: Connection, principal: Principal, source: str) -> None:
-    """Forgets what was published of a source's files, not that they were there: each is read again."""
+    """Forgets what was published of a source's files, not that it was: each is read again."""
     mine = (source_files.c.tenant == principal.tenant) & (source_files.c.source == source)
-    connection.execute(sqlalchemy.update(source_files).where(mine).values(size=-1, modified=-1, digest=None))
+    again = case((source_files.c.digest.is_not(None), ""), else_=None)
+    connection.execute(sqlalchemy.update(source_files).where(mine).values(size=-1, modified=-1, digest=again))

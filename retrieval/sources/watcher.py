@@ -171,7 +171,7 @@ class Watcher(ABC):
         if self._released or not gone or not (empty or (shrunk and gone > _NEVER_HELD)):
             self._held = None
             return False
-        self._held = f"{gone} of {known} documents are gone; release the source if that is meant."
+        self._held = f"{gone} of {known} documents are gone, {left} are there; release the source if that is meant."
         self._behind()
         return True
 

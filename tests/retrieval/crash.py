@@ -1,5 +1,6 @@
-"""A writer that dies at a chosen step of a publication, as `kill -9` would end it."""
+"""A writer that dies at a chosen step of a publication, as `kill -9` would end it; and one that publishes for ever."""
 
+import itertools
 import os
 import sys
 from collections.abc import Callable
@@ -8,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from retrieval.indexes import Indexes
+from retrieval.intake import Sent, take
 from retrieval.ledger import publication, staging
+from retrieval.ledger.staging import Change
 from retrieval.lexical import Lexical
+from retrieval.push import Push
 from tests.retrieval.house import House
 
 NAME = "crash"
@@ -40,10 +44,22 @@ STEPS: dict[str, tuple[Any, str, Callable[..., Any]]] = {
 }
 
 
-def main(home: str, chroma: str, step: str) -> None:
-    house = House(Path(home), chroma, name=NAME)
+def write_for_ever(house: House, first: int) -> None:
+    """Two documents that always say the same number; each is told on stdout once it is published."""
+    for n in itertools.count(first):
+        changes = [
+            Change("kb", name, take(name, Sent(f"The {name} costs {n} yen.".encode(), "text/plain"))) for name in "ab"
+        ]
+        house.knowledge.publisher.push(Push(house.me, changes, "Both")).result(60)
+        print(n, flush=True)
+
+
+def main(home: str, chroma: str, step: str, ledger: str | None = None) -> None:
+    house = House(Path(home), chroma, ledger, NAME)
     house.open()
     house.base()
+    if step.isdecimal():
+        write_for_ever(house, int(step))
     house.put("a.md", "The apple costs 1 yen.")
     house.put("b.md", "The banana costs 1 yen.")
     where, name, replacement = STEPS[step]

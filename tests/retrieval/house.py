@@ -72,6 +72,11 @@ class Chroma:
         until(probe.alive, 30)
         probe.close()
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def kill(self, *, empty: bool = False) -> None:
         if self._process:
             self._process.kill()

@@ -102,6 +102,31 @@ def test_a_file_that_turns_bad_keeps_what_was_there(watched: House, folder: Path
     assert "The apple costs 1 yen." in watched.texts("costs yen")
 
 
+def test_a_folder_whose_files_all_turn_corrupt_removes_nothing(watched: House, folder: Path) -> None:
+    """The old snapshot answers, each file says what is wrong with it, and whatever is mended comes back by itself."""
+    head = watched.head
+    (folder / "apple.md").write_bytes(bytes(range(128, 256)) * 20)
+    (folder / "sub" / "banana.txt").write_bytes(b"a\x00b" * 51)
+    until(lambda: _failed(watched) == {"apple.md", "sub/banana.txt"}, 10)
+    assert sorted(watched.texts("costs yen")) == ["The apple costs 1 yen.", "The banana costs 1 yen."]
+    assert watched.head == head
+    (folder / "apple.md").write_text("The apple costs 2 yen.")
+    _soon(watched, lambda texts: texts == {"The apple costs 2 yen.", "The banana costs 1 yen."})
+
+
+def test_a_source_whose_vectors_come_in_another_dimension_publishes_nothing(watched: House, folder: Path) -> None:
+    """The old snapshot answers and the operator is told, until the embedder makes what it made before."""
+    head, embed = watched.head, watched.embedder.passages
+    watched.embedder.passages = lambda texts: embed(texts)[:, :32]  # type: ignore[method-assign]
+    (folder / "apple.md").write_text("The apple costs 2 yen.")
+    until(lambda: "another shape" in (_feed(watched).error or ""))
+    assert _feed(watched).status == "failing"
+    assert sorted(watched.texts("costs yen")) == ["The apple costs 1 yen.", "The banana costs 1 yen."]
+    assert watched.head == head
+    watched.embedder.passages = embed  # type: ignore[method-assign]
+    _soon(watched, lambda texts: texts == {"The apple costs 2 yen.", "The banana costs 1 yen."})
+
+
 def test_a_link_out_of_the_folder_is_refused(watched: House, folder: Path, tmp_path: Path) -> None:
     """A file and a folder alike; one that stays inside is fine."""
     (tmp_path / "secret").mkdir()
@@ -173,6 +198,10 @@ def test_a_folder_that_loses_most_of_its_files_is_held_until_somebody_says_so(wa
         path.unlink()
     until(lambda: _feed(watched).status == "held", 10)
     assert len(watched.found("costs yen")) == 10
+    _watch(watched).sync()  # reads again what is there: what is held stays, and is counted
+    until(lambda: "9 of 10 documents are gone, 1 are there" in (_feed(watched).error or ""))
+    with watched.knowledge.ledger.read() as connection:
+        assert feeds.counts(connection, _watch(watched).principal, "docs")[0] == 10
     _watch(watched).release()
     until(lambda: watched.found("costs yen") == {"sub/banana.txt"}, 10)
     until(lambda: _feed(watched).status == "watching", 10)

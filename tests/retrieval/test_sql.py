@@ -66,7 +66,10 @@ class Shop:
         return {one.path: one.error or "" for one in self._counts()[1]}
 
     def published(self) -> int:
-        return self._counts()[0]
+        """How many rows are published as they were last read."""
+        with self.house.knowledge.ledger.read() as connection:
+            known = feeds.files(connection, self.watch.principal, "shop")
+        return sum(bool(file.digest) for file in known.values())
 
     def _counts(self) -> tuple[int, list[File]]:
         with self.house.knowledge.ledger.read() as connection:
@@ -242,6 +245,22 @@ def test_a_database_that_fails_removes_nothing_and_comes_back(shop: Shop) -> Non
     shop.price("p/1", 140)
     shop.soon("The apple costs 140 yen.", "The banana costs 200 yen.")
     until(lambda: shop.feed().status == "watching")
+
+
+def test_a_database_file_that_turns_to_garbage_removes_nothing(shop: Shop) -> None:
+    """The operator is told; the old snapshot answers, and once the file is whole again its changes come."""
+    if shop.engine.dialect.name != "sqlite":
+        pytest.skip("only SQLite's database is a file that somebody may write over")
+    shop.engine.dispose()
+    file, head = Path(shop.engine.url.database or ""), shop.house.head
+    good = file.read_bytes()
+    file.write_bytes(b"garbage " * 1000)
+    until(lambda: shop.feed().status == "failing")
+    assert "does not answer" in (shop.feed().error or "")
+    assert (shop.texts(), shop.house.head) == ({"The apple costs 100 yen.", "The banana costs 200 yen."}, head)
+    file.write_bytes(good)
+    shop.price("p/1", 141)
+    shop.soon("The apple costs 141 yen.", "The banana costs 200 yen.")
 
 
 def test_labels_of_a_row_decide_who_reads_it(shop: Shop) -> None:

@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from common.errors import Conflict, KnowledgeUnavailable
 from retrieval.api import create_app
 from retrieval.knowledge import Knowledge
-from retrieval.ledger import embeddings
+from retrieval.ledger import chunks, embeddings
 from retrieval.ledger.database import Ledger
 from retrieval.vectors import Vectors
 from tests.retrieval.house import Chroma, House, WordEmbedder, until
@@ -97,6 +97,25 @@ def test_the_second_index_is_built_while_the_first_serves(two: Two) -> None:
     assert two.texts("the fig costs", other_embedder=True)[0] == "The fig costs 9 yen."
     assert second.asked == ["the fig costs"]
     assert _current(two) == two.embedder.fingerprint
+
+
+def test_keeping_the_second_index_whole_costs_what_came_and_not_what_is_there(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once it is whole only chunks of later snapshots are looked at: of a million others none is asked about again."""
+    second, looked, ask = _built(two), list[tuple[str, int]](), chunks.without_vector
+
+    def asked(connection: Any, principal: Any, fingerprint: str, *, past: bool = False, after: int = -1) -> list[int]:
+        looked.append((fingerprint, after))
+        return ask(connection, principal, fingerprint, past=past, after=after)
+
+    monkeypatch.setattr(chunks, "without_vector", asked)
+    both = {second.fingerprint, two.embedder.fingerprint}
+    for n in (4, 5):  # the first round of both, which looks at everything, may be under way
+        two.put("pear.md", f"The pear costs {n} yen.")
+        until(lambda n=n: any(text.endswith(f"The pear costs {n} yen.") for text in second.embedded))
+    until(lambda: {fingerprint for fingerprint, after in looked if after >= 3} == both)
+    assert all(after >= 3 for _, after in looked[4:])
 
 
 def test_a_switch_and_the_way_back_embed_nothing_and_lose_nothing(two: Two) -> None:
