@@ -14,6 +14,7 @@ from secrets import token_bytes
 from typing import Any
 
 import orjson
+from alembic.util import CommandError
 from sqlalchemy import Engine, create_engine, insert, inspect, make_url, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -47,9 +48,8 @@ def save_ledger(url: str, folder: Path) -> dict[str, bytes]:
         save(url, "ledger", folder)
         with closing(sqlite3.connect(folder / "ledger.db", isolation_level=None)) as copy:
             secrets = dict(copy.execute("SELECT name, secret FROM tenants"))
+            copy.execute("PRAGMA secure_delete=ON")  # else its bytes may stay in the page
             copy.execute("UPDATE tenants SET secret = zeroblob(0)")
-            # What a page held before stays in the file until it is written anew.
-            copy.execute("VACUUM")
         return secrets
     with _opened(url) as engine, engine.connect() as connection:
         shared = connection.execution_options(isolation_level="REPEATABLE READ")
@@ -88,29 +88,36 @@ def load(url: str, name: str, folder: Path) -> None:
 
 
 def load_ledger(url: str, folder: Path, secrets: dict[str, bytes]) -> None:
-    """The same for the ledger, with its tenants' secrets; a tenant that has none there gets a new one."""
+    """The same for the ledger, brought to this version, with its tenants' secrets; who has none gets a new one."""
     file = kept(url, "ledger", folder)
     if is_sqlite(url):
         with closing(sqlite3.connect(file)) as copy, copy:
             names = [name for (name,) in copy.execute("SELECT name FROM tenants")]
             new = [(secrets.get(name) or token_bytes(32), name) for name in names]
             copy.executemany("UPDATE tenants SET secret = ? WHERE name = ?", new)
+        _migrate(f"sqlite:///{file}")
         load(url, "ledger", folder)
-    else:
-        rows: list[dict[str, Any]] = orjson.loads((folder / _TENANTS).read_bytes())
-        how = ("--no-owner", "--no-privileges", "--exit-on-error", str(file))
-        _run("pg_restore", url, "--section=pre-data", "--section=data", *how)
-        if rows:
-            with _opened(url) as engine, engine.begin() as connection:
-                told = [row | {"secret": secrets.get(row["name"]) or token_bytes(32)} for row in rows]
-                connection.execute(insert(tenants), told)
-        _run("pg_restore", url, "--section=post-data", *how)
+        return
+    rows: list[dict[str, Any]] = orjson.loads((folder / _TENANTS).read_bytes())
+    how = ("--no-owner", "--no-privileges", "--exit-on-error", str(file))
+    _run("pg_restore", url, "--section=pre-data", "--section=data", *how)
+    if rows:
+        with _opened(url) as engine, engine.begin() as connection:
+            told = [row | {"secret": secrets.get(row["name"]) or token_bytes(32)} for row in rows]
+            connection.execute(insert(tenants), told)
+    _run("pg_restore", url, "--section=post-data", *how)
+    _migrate(url)
+
+
+def _migrate(url: str) -> None:
     ledger = Ledger(url)
     try:
         ledger.migrate()
         with ledger.write() as connection:
             # The writer of then does not write here: nobody needs to wait for its lease to run out.
             connection.execute(update(leases).values(expires=0.0))
+    except CommandError:
+        raise Refused("The ledger was written by a newer version. Restore it with that one.") from None
     finally:
         ledger.close()
 

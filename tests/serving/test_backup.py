@@ -18,6 +18,7 @@ import pytest
 from sqlalchemy import create_engine, make_url
 
 from adapters import Registry
+from common.canonical import digest
 from common.settings import Settings
 from retrieval.ledger import chunks
 from serving import backup
@@ -162,12 +163,6 @@ async def test_a_backup_taken_while_publishes_go_on_is_one_state(firm: Firm, els
     assert restored.snapshots <= elsewhere.house.head <= restored.snapshots + 1
 
 
-def wal(firm: Firm) -> bytes:
-    """What is not yet in the database's own file."""
-    file = firm.home.path / "ledger.db-wal"
-    return file.read_bytes() if file.exists() else b""
-
-
 def secrets_of(firm: Firm) -> list[bytes]:
     keys = [path.read_bytes().strip() for path in firm.home.path.glob("*.key")]
     with sqlite3.connect(firm.home.path / "ledger.db") as ledger:
@@ -175,16 +170,11 @@ def secrets_of(firm: Firm) -> list[bytes]:
 
 
 async def test_no_key_is_in_the_archive(firm: Firm, tmp_path: Path) -> None:
-    """Neither a key of the state folder nor a tenant's secret, nor an earlier one's rest; all is closed to others."""
-    secrets = secrets_of(firm)
-    firm.house.close()
-    with sqlite3.connect(firm.home.path / "ledger.db") as ledger:
-        ledger.execute("PRAGMA secure_delete=OFF")
-        ledger.execute("UPDATE tenants SET secret = randomblob(48)")
-    assert secrets[-1] in (firm.home.path / "ledger.db").read_bytes() + wal(firm)
-    secrets += secrets_of(firm)
+    """Neither a key of the state folder nor a tenant's secret, byte for byte; both files are closed to others."""
     backup.save(firm.settings, tmp_path / "kept", tmp_path / "safe.keys")
     everything = b"".join(path.read_bytes() for path in (tmp_path / "kept").rglob("*") if path.is_file())
+    secrets = secrets_of(firm)
+    assert len(secrets) == 4
     assert not any(secret in everything for secret in secrets)
     backup.save(firm.settings, tmp_path / "kept.tar", tmp_path / "other.keys")
     modes = {name: stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("kept", "kept.tar", "safe.keys")}
@@ -279,6 +269,23 @@ def test_an_archive_can_not_write_elsewhere(
     assert not Path("/tmp/groundtone-outside").exists()
 
 
+@pytest.mark.parametrize(
+    "name", ["../outside", "/tmp/groundtone-outside", "adapters/../../outside", "adapters/.hidden", "admin.key"]
+)
+def test_a_manifest_can_not_name_a_place_elsewhere(elsewhere: Firm, tmp_path: Path, name: str) -> None:
+    """Nor a key of the state folder, with a file of that name and digest in the archive."""
+    told = {"format": 1, "created": "", "version": "", "files": {name: digest(b"evil")}}
+    with tarfile.open(tmp_path / "bad.tar", "w") as file:
+        for member, body in (("manifest.json", json.dumps(told).encode()), (name, b"evil")):
+            head = tarfile.TarInfo(member)
+            head.size = len(body)
+            file.addfile(head, io.BytesIO(body))
+    with pytest.raises(Damaged, match="names files"):
+        backup.restore(elsewhere.settings, tmp_path / "bad.tar", None)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.tar", "there"]
+    assert not Path("/tmp/groundtone-outside").exists()
+
+
 @pytest.mark.parametrize("name", ["kept.tar", "kept.tar.gz"])
 def test_an_archive_that_is_cut_off_is_refused(made: Path, elsewhere: Firm, tmp_path: Path, name: str) -> None:
     """At any place."""
@@ -308,6 +315,17 @@ async def test_nothing_is_overwritten(firm: Firm, elsewhere: Firm, tmp_path: Pat
     backup.save(firm.settings, tmp_path / "newer", tmp_path / "newer.keys")
     with pytest.raises(Damaged, match="another backup"):
         backup.restore(elsewhere.settings, source, tmp_path / "newer.keys")
+    assert list(elsewhere.home.path.iterdir()) == []
+
+
+async def test_a_newer_versions_ledger_is_refused(firm: Firm, elsewhere: Firm, tmp_path: Path) -> None:
+    """This version does not know its schema, and puts nothing in place."""
+    firm.house.close()
+    with sqlite3.connect(firm.home.path / "ledger.db") as ledger:
+        ledger.execute("UPDATE alembic_version SET version_num = '9999'")
+    backup.save(firm.settings, tmp_path / "kept", tmp_path / "safe.keys")
+    with pytest.raises(Refused, match="newer version"):
+        backup.restore(elsewhere.settings, tmp_path / "kept", tmp_path / "safe.keys")
     assert list(elsewhere.home.path.iterdir()) == []
 
 
