@@ -131,14 +131,15 @@ class Replica:
         base = next(model["id"] for model in listed if not model.get("parent"))
         return base, frozenset(model["id"] for model in listed if model.get("parent"))
 
-    async def load_adapter(self, name: str, path: str) -> None:
-        """Loads an adapter under its immutable name. Loading it twice is no error."""
+    async def load_adapter(self, name: str, path: str) -> bool:
+        """Loads an adapter under its immutable name; False where vLLM refuses it. Loading it twice is no error."""
         body = {"lora_name": name, "lora_path": path}
         async with self._request("POST", "/v1/load_lora_adapter", body, seconds=60.0) as response:
             text = (await response.read()).decode(errors="replace")
-            if response.status != 200 and "already been loaded" not in text:
-                log.error("engine refused adapter %s with status %d; its own log says why", name, response.status)
-                raise aiohttp.ClientError(f"adapter {name} was refused with status {response.status}")
+            if response.status == 200 or "already been loaded" in text:
+                return True
+            log.error("engine refused adapter %s with status %d; its own log says why", name, response.status)
+            return False
 
     async def unload_adapter(self, name: str) -> None:
         """Has vLLM forget an adapter's name; answers in the making end on its weights. One that is gone is no error."""

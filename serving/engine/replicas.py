@@ -197,20 +197,24 @@ class Replicas:
         wanted = self._wanted()
         missing = 0
         for version in wanted.values():
-            if version.id not in adapters:
-                if not await asyncio.to_thread(self._registry.verify, version.id):
-                    log.error("adapter %s is not what was registered, or not signed; it is not loaded", version.id)
-                    missing += version.id in self.pointers.versions
-                    continue
-                await replica.load_adapter(version.id, str(version.path.absolute()))
-            if version.id not in replica.verified and not await self._changes_output(replica, version.id):
+            there = version.id in replica.verified or (
+                (version.id in adapters or await self._load(replica, version))
+                and await self._changes_output(replica, version.id)
+            )
+            if not there:
                 missing += version.id in self.pointers.versions
                 continue
             replica.verified[version.id] = time.monotonic()
             ADAPTER_LOADED.labels(version.id, replica.url).set(1)
         await self._unload_unused(replica)
         replica.models = frozenset({base, *replica.verified})
-        replica.problem = f"{missing} adapters change nothing or don't verify" if missing else None
+        replica.problem = f"{missing} adapters are refused, change nothing or don't verify" if missing else None
+
+    async def _load(self, replica: Replica, version: Version) -> bool:
+        if await asyncio.to_thread(self._registry.verify, version.id):
+            return await replica.load_adapter(version.id, str(version.path.absolute()))
+        log.error("adapter %s is not what was registered, or not signed; it is not loaded", version.id)
+        return False
 
     def _wanted(self) -> dict[str, Version]:
         return {**self.pointers.versions, **{version.id: version for version in self._loading}}
@@ -236,9 +240,13 @@ class Replicas:
 
     async def _changes_output(self, replica: Replica, adapter: str) -> bool:
         """Whether the adapter's log-probabilities differ from the base's by more than those do from themselves."""
-        base, tuned = await replica.logprobs(self.base_model), await replica.logprobs(adapter)
-        again = await replica.logprobs(self.base_model)
-        if _distance(base, tuned) > _distance(base, again):
+        base = await replica.logprobs(self.base_model)
+        try:
+            tuned = await replica.logprobs(adapter)
+        except aiohttp.ClientResponseError as refused:
+            log.error("the engine answers %d with adapter %s; its own log says why", refused.status, adapter)
+            return False
+        if _distance(base, tuned) > _distance(base, await replica.logprobs(self.base_model)):
             return True
         log.error("adapter %s gives the base model's output; its module names don't fit the model", adapter)
         return False

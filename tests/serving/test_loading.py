@@ -14,6 +14,7 @@ from serving.engine.replica import Replica
 from serving.engine.replicas import Replicas
 from tests.adapters.conftest import evaluated
 from tests.fakes.engine import FakeEngine, Fault
+from tests.fakes.server import Connection, Request
 from tests.serving.conftest import Gateway, adapter_folder
 from tests.serving.test_adapters_api import another, registered
 
@@ -126,9 +127,9 @@ async def test_an_answer_in_the_making_ends_on_its_version_and_then_the_version_
     asking = asyncio.create_task(spoken(gateway))
     await until(lambda: gateway.engine._resumed._waiters)  # pyright: ignore
     gateway.engine.pause_after = None  # the others are not held
+    assert await move(gateway, version) == 200
+    assert await spoken(gateway) == version
     with soon(monkeypatch):
-        assert await move(gateway, version) == 200
-        assert await spoken(gateway) == version
         checks = looks(gateway.engine)
         await gateway.engine.until(lambda e: looks(e) > checks + 1)
         assert "unload" not in heard(gateway.engine, gateway.adapter)
@@ -144,12 +145,34 @@ async def test_rolling_back_loads_the_version_again_first(
 ) -> None:
     """It was unloaded meanwhile; the channel goes back once it is there, and no question falls between."""
     version = await registered(gateway, another)
+    assert await move(gateway, version) == 200
     with soon(monkeypatch):
-        assert await move(gateway, version) == 200
         await gateway.engine.until(lambda e: gateway.adapter not in e.loaded)
     assert (await gateway.http.post("/v1/adapters/kitahama:rollback")).status == 200
     assert await spoken(gateway) == gateway.adapter
     assert heard(gateway.engine, gateway.adapter)[-4:] == ["unload", "load", "probe", "ask"]
+
+
+@pytest.mark.parametrize("path", [LOAD, CHAT])
+async def test_a_version_that_the_engine_refuses_disturbs_nobody(
+    gateway: Gateway, another: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """It gets no channel, whether it does not load or does not generate; meanwhile every question is answered."""
+    monkeypatch.setattr("serving.api.adapters.LOADED_WITHIN_SECONDS", 3.0)
+    version = await registered(gateway, another)
+    route = gateway.engine._routes["POST", path]
+
+    async def refuse(request: Request, connection: Connection) -> None:
+        if version in (request.json.get("lora_name"), request.json.get("model")):
+            return await connection.reply_json(500, {"error": "Internal Server Error"})
+        return await route(request, connection)
+
+    gateway.engine._routes["POST", path] = refuse
+    moving = asyncio.create_task(move(gateway, version))
+    while not moving.done():
+        assert await spoken(gateway) == gateway.adapter
+    assert await moving == 503
+    assert (await gateway.http.get("/readyz")).status == 200
 
 
 async def test_another_gateway_follows_a_channel_only_to_where_it_is_loaded(gateway: Gateway, another: Path) -> None:
