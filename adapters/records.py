@@ -46,22 +46,21 @@ class Records:
         self._samples = {lang: [s for s in samples if s.lang == lang] for lang in LANGUAGES}
 
     def scene(self, seed: int, step: int, *, chunks: int, questions: int) -> Scene:
-        """A file, sometimes others beside it, at most `chunks`; `questions` for forms in both shapes."""
+        """A file and its form in both shapes, or up to `chunks` files and at most `questions` forms of them in turn."""
         rng = random.Random(f"{seed}/{step}/form")  # noqa: S311 - examples must be the same on every run
         langs = [lang for lang in LANGUAGES if self._samples[lang]]
         (lang,) = rng.choices(langs, [_SHARES[LANGUAGES.index(lang)] for lang in langs])
         files: list[File] = []
-        for _ in range(1 if rng.random() < 0.65 else rng.randint(1, chunks)):
-            sample = rng.choice(self._samples[lang])
-            made = file(sample, rng, silent=rng.random() < 0.25)
+        for _ in range(1 if rng.random() < 0.5 else rng.randint(1, chunks)):
+            made = file(rng.choice(self._samples[lang]), rng, silent=rng.random() < 0.25)
             if made.name not in {other.name for other in files}:
                 files.append(made)
         asked: list[Asked] = []
-        for i in range(questions):
-            about = files[0] if i < 2 else rng.choice(files)
-            shape = (Shape.JSON, Shape.DOCUMENT)[i % 2]
-            fitting = [s for s in self._samples[lang] if s.form is about.form and s.shape is shape]
-            asked += [about.ask(rng.choice(fitting))] if fitting else []
+        for i in range(min(questions, max(2, len(files)))):
+            about = files[i % len(files)]
+            fitting = [s for s in self._samples[lang] if s.form is about.form]
+            shape = rng.choice(list(Shape)) if len(files) > 1 else list(Shape)[i % 2]
+            asked.append(about.ask(rng.choice([s for s in fitting if s.shape is shape] or fitting)))
         pieces = [Piece((one.name,), one.text, ()) for one in files]
         return Scene(lang, compose(self._firm, evidence_of(pieces, lang, rng), [])[0], tuple(asked))
 
