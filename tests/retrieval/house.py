@@ -69,7 +69,7 @@ class Chroma:
         command = [str(program), "run", "--path", str(self.path), "--host", "127.0.0.1", "--port", str(self.port)]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         probe = Vectors(self.url)
-        until(probe.alive, 30)
+        until(probe.alive, 120)
         probe.close()
 
     @property

@@ -67,9 +67,10 @@ class Replica:
         self.client.close()
 
 
-@pytest.fixture
-def ledger(tmp_path: Path) -> Generator[Ledger]:
-    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.real)])
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Ledger]:
+    sqlite = request.param == "sqlite"
+    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}" if sqlite else request.getfixturevalue("database"))
     ledger.migrate()
     yield ledger
     ledger.close()
@@ -91,7 +92,7 @@ def two(tmp_path: Path, ledger: Ledger, shared_chroma: Chroma) -> Generator[tupl
         told = {
             "HOME": str(home),
             "CONFIG": str(home / "none.toml"),
-            "LEDGER__URL": str(ledger.engine.url),
+            "LEDGER__URL": ledger.engine.url.render_as_string(hide_password=False),
             "VECTORS__URL": shared_chroma.url,
             "KNOWLEDGE__URL": url,
             "EMBEDDER__KIND": "openai",
