@@ -4,6 +4,7 @@ import re
 from enum import StrEnum
 
 _KANA = re.compile(r"[\u3041-\u3096\u30a1-\u30fa\u30fc\uff66-\uff9d]")
+_LATIN = re.compile(r"[A-Za-z]+(?:['’-][A-Za-z]+)*")
 _HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
 
 
@@ -20,19 +21,31 @@ def language_of(text: str) -> Language:
     """The language of `text`: kana make it Japanese, Han without kana Chinese, all else English.
 
     A text counts as Japanese from one kana to twenty Han characters on, so that a Chinese page that names a Japanese
-    product stays Chinese. Chinese is Traditional unless characters of the Simplified standard prevail.
+    product stays Chinese. With more than two words in Latin letters to a character of either it is English, which names
+    something. Chinese is Traditional unless characters of the Simplified standard prevail.
     """
     han = len(_HAN.findall(text))
     kana = len(_KANA.findall(text))
+    if 2 * (han + kana) < len(_LATIN.findall(text)):
+        return Language.ENGLISH
     if kana and kana * 20 >= han:
         return Language.JAPANESE
-    if not han or han * 8 < len(text.split()):
+    if not han:
         return Language.ENGLISH
     return (
         Language.SIMPLIFIED_CHINESE
         if _encodable(text, "gb2312") > _encodable(text, "big5")
         else Language.TRADITIONAL_CHINESE
     )
+
+
+def family_of(lang: str) -> str:
+    """`en`, `ja` or `zh` for a BCP 47 tag, `en` for any other: what is searched as one language.
+
+    Traditional and Simplified Chinese share their terms, which analysis folds together.
+    """
+    named = lang.partition("-")[0]
+    return named if named in ("en", "ja", "zh") else "en"
 
 
 _COURTESY = re.compile(

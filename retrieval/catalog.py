@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 
 from common.canonical import digest
 from common.errors import InvalidRequest
+from common.language import family_of
 from common.principal import Principal
 from retrieval.ledger import bases, chunks, embeddings, tenants
 from retrieval.matrix import Matrix
@@ -89,6 +90,12 @@ class Catalog:
 
     def lang(self, row: int) -> str:
         return self._langs.texts[self._columns["lang"][row]]
+
+    def by_family(self, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """`rows` parted by the language family that they are written in."""
+        names = [family_of(text) for text in self._langs.texts]
+        numbers = np.array([names.index(name) for name in names])[self._columns["lang"][rows]]
+        return [rows[numbers == number] for number in np.flatnonzero(np.bincount(numbers))]
 
     def rows_of(self, chunk: str) -> tuple[int, ...]:
         """The rows of a chunk id, oldest first."""

@@ -6,18 +6,23 @@ negative logarithm of its p (Fisher 1932, weighted by Good 1955): a list that si
 that does not know it says little against it. How much the vectors weigh depends on the languages: between two languages
 there are few shared words to count.
 
+Scores of two languages can't be compared: a wrong page in the asker's language lies nearer, and shares more terms, than
+the right one in another. So each language is ranked by itself, and the rankings are merged by confidence, which was
+calibrated for both.
+
 The constants are calibrated with the bundled embedder (`benchmarks/retrieval.py` measures them). Another embedder's
 cosines lie elsewhere: order suffers little, but `confidence` wants a `min_evidence` of the operator's own then.
 """
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections import deque
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from typing import TypeVar
 
 import numpy as np
 
-from common.language import language_of
+from common.language import family_of, language_of
 
 Chunk = TypeVar("Chunk", bound=Hashable)
 
@@ -45,6 +50,9 @@ class Weights:
 
 CALIBRATED = Weights()
 _INTERCEPT = {"en": -20.8, "ja": -22.6, "zh": -21.0}
+_AT_HOME = 1.5
+"""Log-odds by which a question is likelier meant for a document in its own language, where there are any. In the order
+it counts twice: a page in another language must be the likelier one by far before a reader would rather have it."""
 
 
 def fuse(
@@ -59,37 +67,77 @@ def fuse(
     `dense` holds cosines, `lexical` BM25 scores, `langs` BCP 47 tags. The score orders the chunks of this question
     and means nothing for another one; `confidence` does.
     """
-    asked = _family(language_of(question))
+    asked = family_of(language_of(question))
     size = min(BEST, len(dense.keys() | lexical.keys()))
     by_vector, far = _standardised(dense, min(size, len(dense)))
     by_term, unsaid = _standardised(lexical, size)
     ranked: list[tuple[Chunk, float]] = []
     for chunk in dict.fromkeys([*dense, *lexical]):
-        share = weights.share(asked, _family(langs[chunk]))
+        share = weights.share(asked, family_of(langs[chunk]))
         near, said = by_vector.get(chunk, far), by_term.get(chunk, unsaid)
         ranked.append((chunk, share * _surprise(near) + (1 - share) * _surprise(said)))
     return sorted(ranked, key=lambda entry: -entry[1])
 
 
-def confidence(cosine: float, coverage: float, *, asked: str, written: str) -> float:
+def fuse_apart(
+    question: str,
+    dense: Mapping[Chunk, float],
+    lexical: Mapping[Chunk, float],
+    langs: Mapping[Chunk, str],
+    weights: Weights = CALIBRATED,
+) -> list[list[Chunk]]:
+    """A ranking by `fuse` for each language family of the chunks, as if it stood alone."""
+    families: dict[str, set[Chunk]] = {}
+    for chunk in dict.fromkeys([*dense, *lexical]):
+        families.setdefault(family_of(langs[chunk]), set()).add(chunk)
+    return [
+        [chunk for chunk, _ in fuse(question, _only(dense, family), _only(lexical, family), langs, weights)]
+        for family in families.values()
+    ]
+
+
+def merge(
+    question: str, rankings: Sequence[Sequence[Chunk]], langs: Mapping[Chunk, str], trust: Mapping[Chunk, float]
+) -> list[Chunk]:
+    """One ranking of several: again and again the first of that ranking whose first is likeliest to answer.
+
+    `trust` holds each chunk's `confidence`; chunks without are left out. Within its language a chunk keeps its place.
+    """
+    asked = family_of(language_of(question))
+
+    def odds(chunk: Chunk) -> float:
+        sure = min(max(trust[chunk], 1e-9), 1 - 1e-9)
+        return math.log(sure / (1 - sure)) + (_AT_HOME if family_of(langs[chunk]) == asked else 0.0)
+
+    waiting = [deque(ranked) for ranking in rankings if (ranked := [chunk for chunk in ranking if chunk in trust])]
+    merged: list[Chunk] = []
+    while waiting:
+        first = max(waiting, key=lambda ranked: odds(ranked[0]))
+        merged.append(first.popleft())
+        waiting = [ranked for ranked in waiting if ranked]
+    return merged
+
+
+def confidence(cosine: float, coverage: float, *, asked: str, written: str, rivalled: bool = False) -> float:
     """How likely it is, 0..1, that a chunk answers the question; comparable between questions and languages.
 
     A logistic fit over questions with and without their right passage in the corpus. `cosine` is the chunk's,
     `coverage` the share of the question's terms that it holds, `asked` and `written` the languages of question and
     chunk. Between English and the others terms say nothing, and cosines lie lower; Chinese and Japanese share both.
+    `rivalled` says that there are chunks in the asker's language too, which makes another language less likely.
     """
-    english = (_family(asked) == "en", _family(written) == "en")
-    if english[0] != english[1]:
+    question, chunk = family_of(asked), family_of(written)
+    if (question == "en") != (chunk == "en"):
         z = 46.5 * cosine - 34.4
     else:
-        z = 19.4 * cosine + 9.8 * coverage + _INTERCEPT[_family(asked)]
+        z = 19.4 * cosine + 9.8 * coverage + _INTERCEPT[question]
+    if rivalled and question != chunk:
+        z -= _AT_HOME
     return 1 / (1 + math.exp(-max(-60.0, min(60.0, z))))
 
 
-def _family(lang: str) -> str:
-    """Traditional and Simplified Chinese share their terms, which analysis folds together."""
-    named = lang.partition("-")[0]
-    return named if named in ("en", "ja", "zh") else "en"
+def _only(scores: Mapping[Chunk, float], chunks: Collection[Chunk]) -> dict[Chunk, float]:
+    return {chunk: score for chunk, score in scores.items() if chunk in chunks}
 
 
 def _standardised(scores: Mapping[Chunk, float], size: int) -> tuple[dict[Chunk, float], float]:

@@ -1,6 +1,6 @@
 """Search: one question, one snapshot, the best evidence that the asker may see.
 
-    pin → who may see what (exact, in memory) → neighbours and terms → fuse → rerank? → confidence → evidence
+    pin → who may see what (exact, in memory) → neighbours and terms → fuse → confidence → merge → rerank? → evidence
 
 What may not be read is left out before anything is scored, counted or ranked.
 """
@@ -16,20 +16,20 @@ from numpy.typing import NDArray
 
 from common.errors import Conflict, InvalidRequest
 from common.evidence import WEAK_BELOW, Evidence, Findings
-from common.language import language_of
+from common.language import family_of, language_of
 from common.principal import Principal
 from common.prompt import fence
 from retrieval.catalog import Catalog, Mask, check_filters
 from retrieval.catalogs import Catalogs
 from retrieval.choices import Choices
 from retrieval.embed import Embedder
-from retrieval.fuse import BEST, confidence, fuse
+from retrieval.fuse import BEST, confidence, fuse_apart, merge
 from retrieval.indexes import Indexes, embedded_text_of
 from retrieval.ledger import bases, chunks, embeddings, snapshots, tenants
 from retrieval.ledger.chunks import Chunk
 from retrieval.lexical import EXACT_UP_TO as EXACT_UP_TO_TERMS
 from retrieval.lexical import IndexLost
-from retrieval.neighbours import EXACT_UP_TO, Neighbours, exact
+from retrieval.neighbours import EXACT_UP_TO, Neighbours, Rows, exact
 from retrieval.rerank import Reranker, rerank
 from retrieval.scope import Scopes
 from retrieval.switch import Serving
@@ -100,16 +100,18 @@ class Search:
         if not len(rows):
             outside = self._scopes.outside(indexes.embedder, asked, scope, 0.0)
             return Findings(pin.number, True, (), outside=outside)
-        dense = self._neighbours.near(catalog, asked, rows, BEST, collection if pin.number == pin.head else None)
+        dense = self._near(catalog, asked, rows, collection if pin.number == pin.head else None)
         lexical = self._terms(catalog, principal, knowledge, question, allowed)
         weights = self._choices.weights(principal, knowledge)
         langs = {row: catalog.lang(row) for row in {*dense, *lexical}}
-        ranked = [row for row, _ in fuse(question, dense, lexical, langs, weights)]
         depth = max(top_k, self._reranker.candidates if self._reranker else 0)
-        found, reranked = self._loaded(principal, catalog, ranked[:depth]), None
+        rankings = [ranked[:depth] for ranked in fuse_apart(question, dense, lexical, langs, weights)]
+        loaded = self._loaded(principal, catalog, [row for ranked in rankings for row in ranked])
+        trust = self._trust(catalog, question, asked, loaded)
+        found, reranked = [(row, loaded[row]) for row in merge(question, rankings, langs, trust)[:depth]], None
         if self._reranker and len(found) > 1:
             found, reranked = rerank(self._reranker, question, found, lambda one: embedded_text_of(one[1]))
-        evidence = self._evidence(catalog, tenant.secret, question, asked, found[:top_k])
+        evidence = [_evidence(chunk, trust[row], tenant.secret) for row, chunk in found[:top_k]]
         best = max((one.score for one in evidence), default=0.0)
         weak = best < (WEAK_BELOW if min_evidence is None else min_evidence)
         outside = self._scopes.outside(indexes.embedder, asked, scope, best)
@@ -135,6 +137,15 @@ class Search:
                 self._questions.popitem(last=False)
         return vector
 
+    def _near(
+        self, catalog: Catalog, asked: NDArray[np.float32], rows: Rows, collection: str | None
+    ) -> dict[int, float]:
+        """The nearest rows of each language: those of the asker's own would crowd out all others."""
+        near: dict[int, float] = {}
+        for written in catalog.by_family(rows):
+            near |= self._neighbours.near(catalog, asked, written, BEST, collection)
+        return near
+
     def _terms(
         self, catalog: Catalog, principal: Principal, knowledge: Sequence[str], question: str, allowed: Mask
     ) -> dict[int, float]:
@@ -159,43 +170,43 @@ class Search:
                 return dict(list(by_row.items())[:BEST])
             limit *= 8
 
-    def _loaded(self, principal: Principal, catalog: Catalog, rows: Sequence[int]) -> list[tuple[int, Chunk]]:
+    def _loaded(self, principal: Principal, catalog: Catalog, rows: Sequence[int]) -> dict[int, Chunk]:
         seq_of = {row: int(catalog.column("chunk")[row]) for row in rows}
         with self._ledger.read() as connection:
             loaded = chunks.load(connection, principal, list(seq_of.values()))
-        return [(row, loaded[seq]) for row, seq in seq_of.items() if seq in loaded]
+        return {row: loaded[seq] for row, seq in seq_of.items() if seq in loaded}
 
-    def _evidence(
-        self,
-        catalog: Catalog,
-        secret: bytes,
-        question: str,
-        asked: NDArray[np.float32],
-        found: Sequence[tuple[int, Chunk]],
-    ) -> list[Evidence]:
-        rows = np.array([row for row, _ in found], dtype=np.int64)
-        cosines = exact(catalog, asked, rows, len(rows))
-        covered = self._serving.now.terms.coverage(question, [embedded_text_of(chunk) for _, chunk in found])
+    def _trust(
+        self, catalog: Catalog, question: str, asked: NDArray[np.float32], found: Mapping[int, Chunk]
+    ) -> dict[int, float]:
+        """How likely each of `found` is to answer, by its row."""
+        cosines = exact(catalog, asked, np.array(list(found), dtype=np.int64), len(found))
+        shares = self._serving.now.terms.coverage(question, [embedded_text_of(chunk) for chunk in found.values()])
         asked_in = language_of(question)
-        return [
-            Evidence(
-                chunk=chunk.id,
-                digest=chunk.digest,
-                knowledge=chunk.knowledge,
-                document=chunk.document,
-                revision=chunk.revision,
-                title=chunk.title,
-                heading=(chunk.title, *(h for h in chunk.heading if h != chunk.title)),
-                text=chunk.text,
-                span=(chunk.start, chunk.end),
-                page=chunk.page,
-                lang=chunk.lang,
-                position=chunk.position,
-                score=round(confidence(cosines.get(row, 0.0), float(share), asked=asked_in, written=chunk.lang), 4),
-                fence=fence(secret, chunk.digest),
-            )
-            for (row, chunk), share in zip(found, covered, strict=True)
-        ]
+        rivalled = family_of(asked_in) in {family_of(chunk.lang) for chunk in found.values()}
+        return {
+            row: confidence(cosines.get(row, 0.0), float(share), asked=asked_in, written=chunk.lang, rivalled=rivalled)
+            for (row, chunk), share in zip(found.items(), shares, strict=True)
+        }
+
+
+def _evidence(chunk: Chunk, score: float, secret: bytes) -> Evidence:
+    return Evidence(
+        chunk=chunk.id,
+        digest=chunk.digest,
+        knowledge=chunk.knowledge,
+        document=chunk.document,
+        revision=chunk.revision,
+        title=chunk.title,
+        heading=(chunk.title, *(h for h in chunk.heading if h != chunk.title)),
+        text=chunk.text,
+        span=(chunk.start, chunk.end),
+        page=chunk.page,
+        lang=chunk.lang,
+        position=chunk.position,
+        score=round(score, 4),
+        fence=fence(secret, chunk.digest),
+    )
 
 
 def _check(question: str, top_k: int) -> None:

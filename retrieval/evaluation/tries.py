@@ -11,12 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from common.language import family_of, language_of
 from retrieval import analysis
-from retrieval.bags import bag_of, score
+from retrieval.bags import bag_of, coverage, score
 from retrieval.cut import Strategy, columns, cut, embedded_text
 from retrieval.evaluation.questions import Question, Shown, answered_at
 from retrieval.evaluation.scratch import Scratch
-from retrieval.fuse import BEST, Weights, fuse
+from retrieval.fuse import BEST, Weights, confidence, fuse_apart, merge
 from retrieval.text import Document
 
 HALF = 2_560
@@ -33,10 +34,11 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """What vectors and terms found for a question: the place of a chunk, and its score."""
+    """What vectors and terms found for a question, and how likely each is to answer it: by the place of the chunk."""
 
     dense: dict[int, float]
     lexical: dict[int, float]
+    trust: dict[int, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,23 +73,40 @@ class Try:
         return tuple(self.shown)
 
     def embed(self, scratch: Scratch) -> None:
-        """Finds the candidates of every question. Takes as long as embedding what no try had before."""
+        """Finds the candidates of every question, once. Takes as long as embedding what no try had before."""
         vectors = scratch.passages([shown.text for shown in self.shown])
         asked = scratch.questions([question.text for question in self.questions])
         bags = {str(i): bag_of(analysis.terms(shown.text)) for i, shown in enumerate(self.shown)}
         self._candidates = [
-            Candidates(
-                _best(vectors @ vector),
-                _best(score(list(dict.fromkeys(analysis.terms(question.text))), bags), least=1e-9),
+            self._found(
+                question.text, vectors @ vector, score(list(dict.fromkeys(analysis.terms(question.text))), bags)
             )
             for question, vector in zip(self.questions, asked, strict=True)
         ]
+
+    def _found(self, question: str, cosines: NDArray[np.floating], scores: NDArray[np.floating]) -> Candidates:
+        written = np.array([family_of(lang) for lang in self.langs.values()])
+        dense: dict[int, float] = {}
+        for family in dict.fromkeys(written.tolist()):
+            dense |= _best(np.where(written == family, cosines, -np.inf), least=-1)
+        lexical, asked = _best(scores, least=1e-9), language_of(question)
+        found = list(dict.fromkeys([*dense, *lexical]))
+        shares = coverage(question, [self.shown[chunk].text for chunk in found])
+        rivalled = family_of(asked) in written
+        trust = {
+            chunk: confidence(
+                float(cosines[chunk]), float(share), asked=asked, written=self.langs[chunk], rivalled=rivalled
+            )
+            for chunk, share in zip(found, shares, strict=True)
+        }
+        return Candidates(dense, lexical, trust)
 
     def read(self, weights: Weights) -> list[Reading]:
         """How far each question's answer is with these weights."""
         readings: list[Reading] = []
         for question, found in zip(self.questions, self._candidates, strict=True):
-            ranked = [chunk for chunk, _ in fuse(question.text, found.dense, found.lexical, self.langs, weights)]
+            rankings = fuse_apart(question.text, found.dense, found.lexical, self.langs, weights)
+            ranked = merge(question.text, rankings, self.langs, found.trust)
             rank = answered_at(question, [self.shown[chunk] for chunk in ranked])
             readings.append(Reading(rank, None if rank is None else sum(self.widths[c] for c in ranked[:rank])))
         return readings

@@ -7,7 +7,7 @@ import pytest
 
 from common.evidence import WEAK_BELOW
 from retrieval.bags import coverage
-from retrieval.fuse import confidence, fuse
+from retrieval.fuse import confidence, fuse, fuse_apart, merge
 
 JA, EN = "年会費はいくらですか。", "What is the annual fee?"
 
@@ -31,6 +31,25 @@ def test_between_two_languages_the_vectors_decide() -> None:
     dense = {"right": 0.90, "wrong": 0.84} | {f"c{i}": 0.80 for i in range(40)}
     langs = dict.fromkeys(dense, "en")
     assert fuse("年費是多少？", dense, {"wrong": 4.0}, langs)[0][0] == "right"
+
+
+def test_each_language_is_ranked_as_if_it_stood_alone() -> None:
+    """Half a hundred nearer pages in the asker's language change nothing among the English ones."""
+    english = {"right": 0.75, "wrong": 0.72, "other": 0.71}
+    crowd = {f"c{i}": 0.80 + i / 10_000 for i in range(50)}
+    langs = dict.fromkeys(crowd, "zh-TW") | dict.fromkeys(english, "en")
+    alone = [chunk for chunk, _ in fuse("年費是多少？", english, {}, langs)]
+    assert fuse_apart("年費是多少？", english | crowd, {"c3": 4.0}, langs)[0] == alone == ["right", "wrong", "other"]
+
+
+@pytest.mark.parametrize(("own", "first"), [(0.9, "own"), (0.6, "own"), (0.05, "far")])
+def test_another_language_comes_first_only_where_the_askers_own_knows_little(own: float, first: str) -> None:
+    """Equal confidence is not enough, and within a language the order stays, whatever the confidence."""
+    langs = {"own": "zh-CN", "own 2": "zh-TW", "far": "en", "far 2": "en"}
+    trust = {"own": own, "own 2": own, "far": 0.6, "far 2": 0.7}
+    expected = sorted(langs, key=lambda chunk: not chunk.startswith(first))
+    assert merge("年費是多少？", [["far", "far 2"], ["own", "own 2"]], langs, trust) == expected
+    assert merge("年費是多少？", [["far", "unknown"]], langs, trust) == ["far"]
 
 
 @pytest.mark.parametrize(
@@ -71,6 +90,8 @@ def test_confidence_grows_with_both_and_stays_within_its_bounds() -> None:
     assert all(0 <= ja(cosine, share) <= 1 for cosine in (-1, 0.7, 0.8, 0.9, 1) for share in (0, 0.5, 1))
     assert ja(0.9, 0.9) > ja(0.9, 0.5) > ja(0.8, 0.5) > ja(0.7, 0.1)
     assert across(0.8, 0.0) > across(0.72, 1.0)
+    assert across(0.8, 0.0) > across(0.8, 0.0, rivalled=True) > 0
+    assert ja(0.8, 0.5) == ja(0.8, 0.5, rivalled=True)
 
 
 @pytest.mark.parametrize(
