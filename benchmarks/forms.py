@@ -230,6 +230,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=20261122)
     parser.add_argument("--output", default="forms", help="name of the result files")
     arguments = parser.parse_args()
+    if not arguments.engine and not arguments.adapter_folder.is_dir():
+        parser.error("There is no adapter; groundtone adapter train examples/forms/recipe.toml makes it.")
     asyncio.run(measure(arguments) if arguments.engine else measure_own(arguments))
 
 
