@@ -5,13 +5,15 @@ PYTHON ?= python3
 ENGINE ?= auto
 # What pytest is given beside the selection, e.g. make test ARGS="-k supervisor".
 ARGS ?=
-BENCHMARKS ?= freshness gateway guard sample
+# All that a clone has the data for; `embedder` and `retrieval` need sets of questions (--data).
+BENCHMARKS ?= abuse conversation forms freshness gateway guard injection knowledge labels prefix prices sample
+SOAK_SECONDS ?= 180
 
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help up test test-full bench lint format lock prepare environments environments-dev clean clean-all
+.PHONY: help up test test-full bench soak lint format lock prepare environments environments-dev clean clean-all
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -27,6 +29,9 @@ test-full: environments-dev lint-only ## the same with the long counts
 
 bench: environments-dev ## the benchmarks that the docs quote
 	@set -e; for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name $(ARGS); done
+
+soak: environments-dev ## questions, changes and restarts for SOAK_SECONDS; fails where something leaks
+	$(BIN)/python -m benchmarks.soak --seconds $(SOAK_SECONDS)
 
 lint: environments-dev lint-only ## style, types and the layers of imports
 

@@ -28,6 +28,7 @@ from tests.fakes.engine import Fault
 CAPACITY = 8
 """Answers in the making per worker of the gateway that gets too many."""
 ANSWER_SECONDS = 1.0
+SILENCE_SECONDS = 5
 Rows = list[tuple[str, str, str]]
 WELL: dict[str, Any] = {"fault": None, "pause_after": None, "tokens_per_second": None, "answer": None}
 
@@ -83,9 +84,11 @@ def ready(asking: Client, status: int) -> Callable[[], Awaitable[bool]]:
 
 
 @asynccontextmanager
-async def another(topology: Topology, name: str, **server: Any) -> AsyncGenerator[tuple[Process, Client]]:
+async def another(
+    topology: Topology, name: str, told: dict[str, str] | None = None, **server: Any
+) -> AsyncGenerator[tuple[Process, Client]]:
     """A gateway of its own and its client."""
-    process = topology.another_gateway(name, workers=2, **server)
+    process = topology.another_gateway(name, told, workers=2, **server)
     try:
         await asyncio.to_thread(process.up)
         async with client(process.url, topology.key, keep=False) as asking:
@@ -104,8 +107,8 @@ async def leaving(topology: Topology, asking: Client) -> Rows:
             task.cancel()
             freed.setdefault(name, []).append(await seconds_until(streaming(topology, 0)))
     rows = [(f"1. client leaves, {name}: engine freed", ms(times), "≤ 200 ms") for name, times in freed.items()]
-    await order(topology, **WELL | {"answer": [" word"] * 20_000, "tokens_per_second": 50})
-    tasks = [asyncio.create_task(asking.ask(stream=True)) for _ in range(200)]
+    await order(topology, **WELL | {"answer": [" word"] * 4000, "tokens_per_second": 50})
+    tasks = [asyncio.create_task(asking.ask(stream=True, max_tokens=4000)) for _ in range(200)]
     await seconds_until(streaming(topology, 200))
     for task in tasks:
         task.cancel()
@@ -195,7 +198,13 @@ async def draining(topology: Topology) -> Rows:
     ]
 
 
-async def failing(topology: Topology, asking: Client) -> Rows:
+async def failing(topology: Topology) -> Rows:
+    silence = {"ENGINE__SILENCE_TIMEOUT": str(SILENCE_SECONDS)}
+    async with another(topology, "impatient", silence) as (_, asking):
+        return await struck(topology, asking)
+
+
+async def struck(topology: Topology, asking: Client) -> Rows:
     rows: Rows = []
     for fault in (Fault.REFUSE, Fault.HANG, Fault.HTTP500, Fault.RESET, Fault.GARBAGE, Fault.DRIP, Fault.WRONG_MODEL):
         await order(topology, **WELL)
@@ -216,7 +225,7 @@ async def failing(topology: Topology, asking: Client) -> Rows:
             await order(topology, fault=None)
         closed = await seconds_until(all_in(asking, True))
         what = f"`{reply.error}` after {error:.2f} s, out after {opened:.1f} s, back {closed:.1f} s after it is well"
-        rows.append((f"5. both engines: {fault.value}", what, "typed, within `silence_timeout` (5 s here)"))
+        rows.append((f"5. both engines: {fault.value}", what, f"typed, within {SILENCE_SECONDS} s of silence"))
     return rows
 
 
@@ -305,7 +314,7 @@ async def main() -> int:
             rows = await leaving(topology, asking)
             rows += await too_much(topology, options.seconds)
             rows += await draining(topology)
-            rows += await failing(topology, asking)
+            rows += await failing(topology)
             rows += await repeating(topology, asking)
             rows += await restarting(topology, asking)
     publish("abuse", report(rows, options) + "\n", options.write)

@@ -9,9 +9,9 @@ from typing import Any
 import aiohttp
 import orjson
 
+from tests.deploy.patience import HANGS, patient
+
 QUESTION = "What is the annual fee of the Harbour Gold Card?"
-HANGS = 120.0
-"""Seconds after which something hangs. Nothing else is asserted of time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +92,13 @@ async def client(url: str, key: str, *, keep: bool = True) -> AsyncGenerator[Cli
         yield Client(url, key, http)
 
 
-async def until(true: Callable[[], Awaitable[Any]], seconds: float = HANGS) -> Any:
-    """Waits for something that happens by itself, and fails when it doesn't."""
-    async with asyncio.timeout(seconds):
-        while not (found := await true()):
-            await asyncio.sleep(0.05)
-        return found
+async def until(true: Callable[[], Awaitable[Any]]) -> Any:
+    """Waits for something that happens by itself. Raises TimeoutError when it doesn't."""
+    waited = patient()
+    while not (found := await true()):
+        next(waited)
+        await asyncio.sleep(0.05)
+    return found
 
 
 @asynccontextmanager

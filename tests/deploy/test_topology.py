@@ -16,13 +16,14 @@ import httpx
 import orjson
 import pytest
 
-from tests.deploy.clients import HANGS, QUESTION, Client, client, load, until
+from tests.deploy.clients import QUESTION, Client, client, load, until
 from tests.deploy.topology import CONFIGURATION, FACT, Engine, Process, Topology
 from tests.fakes.engine import Fault
 from tests.retrieval.house import someone
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
-LONG = [" word"] * 400
+LONG = [" word"] * 4000
+"""More than the buffers between two processes hold, and than a busy machine ends at once."""
 
 
 def counts(quick: Any, full: Any) -> Any:
@@ -99,6 +100,8 @@ async def test_a_client_that_leaves_frees_engine_and_slot(
     await leave(gateway, generating, stream=stream)
     await until(lambda: free(gateway, topology))
     assert await ended(topology, since, 1) == {"aborted": 1}
+    receipt = orjson.loads((await gateway.get("/v1/receipts?limit=1"))[1])["data"][0]
+    assert bool("".join(receipt["outcome"]["output"])) is (tokens > 0)
 
 
 async def free(gateway: Client, topology: Topology) -> bool:
@@ -128,8 +131,8 @@ async def test_a_client_that_leaves_while_searching_asks_no_engine(gateway: Clie
 async def test_many_clients_that_leave_at_once_stall_nobody(gateway: Client, topology: Topology, count: int) -> None:
     """In long answers; whoever asks meanwhile is answered, and each that left is recorded as aborted."""
     since = await newest(topology)
-    await order(topology, answer=LONG * 25, tokens_per_second=100)
-    clients = [asyncio.create_task(gateway.ask(stream=True)) for _ in range(count)]
+    await order(topology, answer=LONG, tokens_per_second=10)
+    clients = [asyncio.create_task(gateway.ask(stream=True, max_tokens=len(LONG))) for _ in range(count)]
 
     async def all_stream() -> bool:
         return await streams(topology) == count
@@ -148,10 +151,10 @@ async def test_many_clients_that_leave_at_once_stall_nobody(gateway: Client, top
 
 async def test_slow_readers_stall_nobody(gateway: Client, topology: Topology) -> None:
     """Neither of an answer in the making nor of one that is given again."""
-    await order(topology, answer=LONG * 100)
-    key = {"idempotency-key": "slow"}
-    assert (await gateway.ask(stream=True, headers=key)).whole
-    async with gateway.open(stream=True, headers=key), gateway.open(stream=True):
+    await order(topology, answer=LONG)
+    key, large = {"idempotency-key": "slow"}, {"stream": True, "max_tokens": len(LONG), "n": 8}
+    assert (await gateway.ask(headers=key, **large)).whole
+    async with gateway.open(headers=key, **large), gateway.open(**large):
         await order(topology, answer="Short.")
         for _ in range(4):
             assert (await gateway.ask()).whole
@@ -202,8 +205,7 @@ async def test_a_gateway_that_is_told_to_end_drains(topology: Topology, gateway:
     """
     since = await newest(topology)
     await order(topology, pause_after=5)
-    patient = {"ENGINE__SILENCE_TIMEOUT": str(HANGS)}
-    ending = topology.another_gateway("ending", patient, workers=2, drain_seconds=3)
+    ending = topology.another_gateway("ending", workers=2, drain_seconds=3)
     try:
         await asyncio.to_thread(ending.up)
         async with client(ending.url, topology.key, keep=False) as asking:
@@ -242,19 +244,39 @@ async def test_a_gateway_that_is_told_to_end_drains(topology: Topology, gateway:
     assert found["aborted"] >= how["draining"]
 
 
-FULL = pytest.mark.full
-STRUCK = [
-    (Fault.REFUSE, False), (Fault.HTTP500, False), (Fault.RESET, True), pytest.param(Fault.GARBAGE, True, marks=FULL),
-    pytest.param(Fault.WRONG_MODEL, False, marks=FULL), pytest.param(Fault.HANG, False, marks=FULL),
-    pytest.param(Fault.DRIP, False, marks=FULL),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("fault", "begun"), STRUCK)
+@pytest.mark.parametrize(
+    ("fault", "begun"),
+    [
+        (Fault.REFUSE, False),
+        (Fault.HTTP500, False),
+        (Fault.RESET, True),
+        pytest.param(Fault.GARBAGE, True, marks=pytest.mark.full),
+        pytest.param(Fault.WRONG_MODEL, False, marks=pytest.mark.full),
+    ],
+)
 async def test_engines_that_fail_are_a_typed_error_and_come_back(
     gateway: Client, topology: Topology, fault: Fault, begun: bool
 ) -> None:
     """All of them: a status or, after the first byte, one event and no second try. The ill are taken out."""
+    await strike(gateway, topology, fault, begun)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("fault", [Fault.HANG, Fault.DRIP])
+async def test_engines_that_are_silent_are_a_typed_error_and_come_back(
+    gateway: Client, topology: Topology, fault: Fault
+) -> None:
+    """Within the time that the configuration gives them."""
+    impatient = topology.another_gateway("impatient", {"ENGINE__SILENCE_TIMEOUT": "3"}, workers=2)
+    try:
+        await asyncio.to_thread(impatient.up)
+        async with client(impatient.url, topology.key, keep=False) as asking:
+            await strike(asking, topology, fault, begun=False)
+    finally:
+        impatient.kill()
+
+
+async def strike(gateway: Client, topology: Topology, fault: Fault, begun: bool) -> None:
     since = await newest(topology)
     before = [engine.told()["generations"] for engine in topology.engines]
     if fault is Fault.REFUSE:

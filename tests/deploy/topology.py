@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import warnings
 from collections import Counter
 from contextlib import ExitStack
@@ -26,19 +27,22 @@ from adapters import Registry
 from common.settings import Gate
 from serving.home import Home
 from serving.supervisor.plan import free_ports
+from serving.supervisor.process import end_with_parent
 from tests.adapters.conftest import write
+from tests.deploy.patience import patient
 from tests.fakes.engine import MODEL
-from tests.retrieval.house import Chroma, until
 
 ROOT = Path(__file__).parents[2]
-START_SECONDS = 240.0
-"""On a busy machine; a quiet one takes ten."""
+PYTHON = (sys.executable, "-m")
 FACT = "The annual fee of the Harbour Gold Card is 11,000 yen."
 ADAPTER = "kitahama"
 CONFIGURATION = f"""
 [engine]
 base_model = "{MODEL}"
-silence_timeout = 5.0
+silence_timeout = 120.0
+
+[knowledge]
+timeout = 120.0
 
 [adapters.gate]
 required = false
@@ -74,7 +78,14 @@ class Process:
     def start(self) -> Self:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                self._command, cwd=ROOT, env=self._environment, stdout=log, stderr=log, start_new_session=True
+                self._command,
+                cwd=ROOT,
+                env=self._environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                # A test run that is killed leaves none behind.
+                preexec_fn=end_with_parent,
             )
         return self
 
@@ -87,7 +98,10 @@ class Process:
 
     def up(self) -> Self:
         """Waits until it is."""
-        until(self.ready, START_SECONDS)
+        waited = patient()
+        while not self.ready():
+            next(waited)
+            time.sleep(0.05)
         return self
 
     @property
@@ -151,11 +165,10 @@ class Topology:
         (self.folder / "groundtone.toml").write_text(CONFIGURATION)
         self._register_adapter()
         ledger, self.record_url = self._databases()
-        address = [f"http://127.0.0.1:{port}" for port in free_ports(5)]
-        command = ["tests.fakes.embedder", "--port", _port(address[0])]
+        address = [f"http://127.0.0.1:{port}" for port in free_ports(6)]
+        command = [*PYTHON, "tests.fakes.embedder", "--port", _port(address[0])]
         embedder = self.process("embedder", command, address[0], "/", {}, Process)
-        vectors = Chroma(self.folder / "vectors")
-        self._stack.callback(vectors.kill)
+        vectors = self._vectors(address[5])
         self.engines = [self._engine(number, url) for number, url in enumerate(address[1:3])]
         self._told = {
             "CONFIG": str(self.folder / "groundtone.toml"),
@@ -168,7 +181,7 @@ class Topology:
             "ENGINE__URLS": "[" + ", ".join(f'"{engine.url}"' for engine in self.engines) + "]",
             "ADAPTERS__DIRECTORY": str(self.folder / "adapters"),
         }
-        vectors.start()
+        vectors.up()
         self.writer, self.standby = (
             self._knowledge(name, url, home) for name, url in zip(("writer", "standby"), address[3:5], strict=True)
         )
@@ -180,7 +193,7 @@ class Topology:
 
     def process(self, name: str, command: list[str], url: str, ready: str, told: dict[str, str], kind: type[P]) -> P:
         """Starts one more process, which ends with the topology."""
-        process = kind(name, [sys.executable, "-m", *command], url, ready, self.folder / f"{name}.log", told)
+        process = kind(name, command, url, ready, self.folder / f"{name}.log", told)
         self._stack.callback(process.kill)
         return process.start()
 
@@ -197,7 +210,7 @@ class Topology:
                 "KNOWLEDGE__URL": self.writer.url,
             }
         )
-        return self.process(name, ["serving.gateway"], url, "/readyz", told, Process)
+        return self.process(name, [*PYTHON, "serving.gateway"], url, "/readyz", told, Process)
 
     def put(self, document: str, text: str) -> httpx.Response:
         """Publishes a document through the gateway."""
@@ -226,10 +239,15 @@ class Topology:
         shutil.copy(home.internal_key_path, own)
         told = self._told | {"HOME": str(own), "KNOWLEDGE__URL": url}
         # One after the other: the first is the writer
-        return self.process(name, ["retrieval.service"], url, "/readyz", told, Process).up()
+        return self.process(name, [*PYTHON, "retrieval.service"], url, "/readyz", told, Process).up()
+
+    def _vectors(self, url: str) -> Process:
+        chroma = str(Path(sys.executable).with_name("chroma"))
+        command = [chroma, "run", "--path", str(self.folder / "vectors"), "--host", "127.0.0.1", "--port", _port(url)]
+        return self.process("vectors", command, url, "/api/v2/heartbeat", {}, Process)
 
     def _engine(self, number: int, url: str) -> Engine:
-        command = ["tests.fakes.engine", "--port", _port(url)]
+        command = [*PYTHON, "tests.fakes.engine", "--port", _port(url)]
         return self.process(f"engine{number}", command, url, "/health", {}, Engine)
 
     def _register_adapter(self) -> None:
