@@ -278,10 +278,13 @@ class Record:
 
     async def _beat(self) -> None:
         while True:
+            slept = time.time()
             await asyncio.sleep(HEARTBEAT_SECONDS)
             try:
                 await asyncio.to_thread(self._touch)
-                await asyncio.to_thread(self._close_crashed)
+                # After the machine stood still, others that live have yet to say so.
+                if time.time() - slept < 2 * HEARTBEAT_SECONDS:
+                    await asyncio.to_thread(self._close_crashed)
             except SQLAlchemyError as error:
                 log.error("the record can't be reached: %s", type(error).__name__)
 
