@@ -26,7 +26,7 @@ from serving.supervisor.plan import free_ports
 ROOT = Path(__file__).parents[2]
 UID = 10001
 BASE = "localhost/groundtone-python:base"
-QUESTION = "What do I pay each year for the Harbour Gold Card?"
+QUESTION = "What is the annual fee of the Harbour Gold Card?"
 
 
 @pytest.mark.parametrize("name", ["groundtone", "trainer"])
@@ -219,11 +219,12 @@ def test_the_image_answers_a_question(buildah: Buildah) -> None:
 
         def ask() -> Any:
             answer = fetched(f"{gateway}/v1/chat/completions", key, question)
-            return answer if answer["groundtone"]["citations"] else None
+            return answer if answer["groundtone"]["evidence"] else None
 
         answer = until(ask, processes, folder)
-        print(answer["choices"][0]["message"]["content"], answer["groundtone"]["citations"][0]["document"])
+        print(answer["choices"][0]["message"]["content"])
         assert "11,000 yen" in answer["choices"][0]["message"]["content"]
+        assert [cited["document"] for cited in answer["groundtone"]["citations"]] == ["harbour-cards.md"]
     finally:
         for process in processes:
             process.terminate()
