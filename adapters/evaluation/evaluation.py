@@ -2,7 +2,6 @@
 
 import json
 import math
-import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +11,7 @@ from typing import Any, Self, cast
 
 from adapters.evaluation.asks import Ask
 from adapters.evaluation.bounds import Share
+from adapters.evaluation.journal import Answer
 from common.errors import ErrorCode, InvalidRequest
 
 FILE = "evaluation.json"
@@ -60,16 +60,11 @@ class Evaluation:
             ) from wrong
 
 
-def evaluate(asked: Sequence[Ask], ask: Callable[[Ask], str], streams: int) -> tuple[Shares, Shares]:
+def evaluate(asked: Sequence[Ask], ask: Callable[[Ask], Answer], streams: int) -> tuple[Shares, Shares]:
     """The adapter's shares and the base's; `ask` gives the answer to a question, `streams` at a time."""
-
-    def timed(one: Ask) -> Verdict:
-        began = time.monotonic()
-        answer = ask(one)
-        return one, one.judge(answer), (time.monotonic() - began) / streams
-
     with ThreadPoolExecutor(streams) as pool:
-        verdicts = list(pool.map(timed, asked))
+        answers = pool.map(ask, asked)
+        verdicts = [(one, one.judge(said), took / streams) for one, (said, took) in zip(asked, answers, strict=True)]
     return _of(verdicts, base=False), _of(verdicts, base=True)
 
 

@@ -93,26 +93,34 @@ def _measure(
     from adapters.evaluation.asks import asks
     from adapters.evaluation.evaluation import Evaluation
     from adapters.evaluation.evaluation import evaluate as measured
+    from adapters.evaluation.journal import Journal
 
     asked = list(asks(voice, n, seed))
+    journal = Journal(cli.home.path / "evaluations" / f"{id}.jsonl")
     done = 0
 
-    def ask(one: "Ask") -> str:
+    def ask(one: "Ask") -> tuple[str, float]:
         nonlocal done
         body = {
             "model": base if one.base else id,
-            "messages": one.messages,
+            "messages": list(one.messages),
             "temperature": 0,
             "max_tokens": one.most,
         }
-        answer = client.post("/v1/chat/completions", body)
+        answer = journal.get(body)
+        if answer is None:
+            began = time.monotonic()
+            said = client.post("/v1/chat/completions", body)["choices"][0]["message"]["content"] or ""
+            answer = str(said), time.monotonic() - began
+            journal.keep(body, *answer)
         done += 1
         if done % 50 == 0:
             cli.output.progress(f"{done} of {len(asked)} answers")
-        return str(answer["choices"][0]["message"]["content"] or "")
+        return answer
 
     began = time.monotonic()
     adapter, plain = measured(asked, ask, streams)
+    journal.forget()
     about = {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(time.monotonic() - began, 1),

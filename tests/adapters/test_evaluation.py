@@ -4,6 +4,7 @@ import random
 import re
 import tomllib
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from adapters.documents import Chunk, read_documents
 from adapters.evaluation.asks import Ask, Voice, asks, renamed
 from adapters.evaluation.evaluation import METRICS, Evaluation, Shares, evaluate
 from adapters.evaluation.gate import failed
+from adapters.evaluation.journal import Journal
 from adapters.evaluation.judge import in_form, in_terms, in_tone
 from adapters.redraw import core
 from common.language import language_of
@@ -67,7 +69,7 @@ def reciter(base: bool, messages: Sequence[Message]) -> str:
 
 
 def shares(speaker: Speaker) -> tuple[Shares, Shares]:
-    return evaluate(ASKED, lambda one: speaker(one.base, one.messages), 2)
+    return evaluate(ASKED, lambda one: (speaker(one.base, one.messages), 0.5), 2)
 
 
 def test_every_metric_has_its_cases_in_every_language() -> None:
@@ -79,6 +81,27 @@ def test_every_metric_has_its_cases_in_every_language() -> None:
         assert {adapter[lang][metric].n for metric in ("faithful", "stale", "leak", "abstain")} == {N}
         assert adapter[lang]["tone"].n == 2 * N
     assert {metric: share.n for metric, share in base["all"].items()} == {"leak": 3 * N, "general": 50}
+
+
+def test_run_time_is_what_the_answers_took_of_the_whole() -> None:
+    """Half a second each and two at a time: a quarter of a second for every case."""
+    adapter, base = shares(copier)
+    assert adapter["en"]["faithful"].seconds == adapter["ja"]["leak"].seconds == round(N / 4, 1)
+    assert base["all"]["general"].seconds == 12.5
+
+
+def test_an_evaluation_goes_on_from_what_was_answered(tmp_path: Path) -> None:
+    """By the whole request; a line that a kill cut off is asked again, and spoils none after it."""
+    path = tmp_path / "e" / "j.jsonl"
+    first = Journal(path)
+    first.keep({"q": 1}, "一万円", 2.5)
+    with path.open("a", encoding="utf-8") as file:
+        file.write('\n{"request": "sha256:')
+    Journal(path).keep({"q": 2}, "b", 1)
+    again = Journal(path)
+    assert (again.get({"q": 1}), again.get({"q": 2}), again.get({"q": 3})) == (("一万円", 2.5), ("b", 1), None)
+    again.forget()
+    assert Journal(path).get({"q": 1}) is None
 
 
 def test_who_copies_is_faithful_and_remembers_nothing() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from adapters import Gate, Registry
 from adapters.artefact import artefact_digest
+from adapters.evaluation.journal import Journal
 from serving.cli import main
 from tests.fakes.engine import MODEL, FakeEngine
 from tests.fakes.threaded import in_thread
@@ -75,14 +76,24 @@ def test_too_few_cases_do_not_pass_the_default_gate(
 
 
 def test_a_folder_gets_its_evaluation_beside_the_weights(
-    engine: FakeEngine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    engine: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Bound to them: that is how an adapter ships with what it was measured to do. What was loaded stays loaded."""
+    """Bound to them: that is how an adapter ships with what it was measured to do. What was loaded stays loaded.
+
+    What was asked before a run broke off is not asked again; once it ended, nothing of it is kept.
+    """
     folder = adapter_folder(tmp_path / "adapter")
     digest = artefact_digest(folder)
     id = f"kitahama@{digest.removeprefix('sha256:')[:12]}"
     engine.loaded[id] = str(folder)
+    with monkeypatch.context() as broken_off:
+        broken_off.setattr(Journal, "forget", id)
+        run(engine, folder)
+    asked = len(engine.chats)
+    capsys.readouterr()
     run(engine, folder)
+    assert len(engine.chats) == asked > 0
+    assert not any((tmp_path / "home" / "evaluations").iterdir())
     assert told(capsys)["version"] == id
     assert json.loads((folder / "evaluation.json").read_text())["digest"] == digest
     assert id in engine.loaded
