@@ -12,6 +12,12 @@ _KNOWN_AFTER = prefixes(units.AFTER)
 _KNOWN_CONNECTORS = prefixes(units.CONNECTORS)
 _EACH = ("当たり", "あたり", "当り")
 _KNOWN_EACH = prefixes(_EACH)
+_BASES = frozenset(map(Decimal, (2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 25, 50, 100, 200, 500, 1000, 10000, 100000)))
+_PARTS = {
+    "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8, "ninth": 9, "tenth": 10
+}  # fmt: skip
+SHARE_WORDS = frozenset({*_PARTS, *(f"{part}s" for part in _PARTS), "in", "of"})
+_SHARE_WORDS = prefixes(SHARE_WORDS)
 _CONNECTING_WORDS = prefixes(("to", "or", "and"))
 
 
@@ -163,7 +169,7 @@ def counted(c: Cursor, start: int, at: int) -> tuple[list[Mark], int]:
     parts = fraction(c, start, found)
     if parts:
         return parts, parts[-1].end
-    marks = with_range(c, start, at, found)
+    marks = with_range(c, start, at, found) or share(c, at, found)
     if marks:
         if negative:
             marks[0] = _negated(marks[0])
@@ -174,7 +180,7 @@ def counted(c: Cursor, start: int, at: int) -> tuple[list[Mark], int]:
         end, unit = after
         if c.at(end) == "目":
             return [], end + 1
-        if found.value == 1 and unit.name == "share" and c.longest(end, _EACH, _KNOWN_EACH):
+        if found.value == 1 and unit.name == "share" and (c.longest(end, _EACH, _KNOWN_EACH) or is_digit(c.at(end))):
             return [], end  # 1株当たり
         return [Mark(start, end, unit.kind, unit.of(found.value, sign), unit.name)], end
     return _bare(c, start, found, sign)
@@ -225,6 +231,34 @@ def fraction(c: Cursor, at: int, found: Number) -> list[Mark]:
     if found.value in (100, 1000):
         return [Mark(at, top.end, Kind.PERCENT, exact(top.value * 100 / found.value), "%")]
     return [Mark(at, top.end, Kind.NUMBER, exact(top.value / found.value))]
+
+
+def share(c: Cursor, at: int, found: Number) -> list[Mark]:
+    """Read what tells a percentage as a share: one in ten, 1 in 100, two-thirds, three quarters of."""
+    hyphen = c.at(found.end) == "-"
+    start = found.end + 1 if hyphen else c.spaces(found.end)
+    if start == found.end or found.bad or found.scale != 1 or not 1 <= found.value <= 99:
+        return []
+    word = c.word(start, _SHARE_WORDS).lower()
+    end = start + len(word)
+    if word == "in" and not hyphen:
+        after = c.spaces(end)
+        base = numerals.number(c, after) if after > end else None
+        if base is None or base.bad or base.value not in _BASES or base.value <= found.value or c.at(base.end) == "%":
+            return []
+        unit = suffixes.suffix(c, base.end, base)
+        glued = is_digit(c.at(base.end)) or _is_name_letter(c.at(base.end))
+        if glued or (unit is not None and unit[1].kind is not Kind.QUANTITY):
+            return []
+        return [Mark(at, base.end, Kind.PERCENT, exact(found.value * 100 / base.value), "%")]
+    parts = _PARTS.get(word.removesuffix("s") if found.value > 1 else word)
+    if found.form != "word" or parts is None or parts <= found.value:
+        return []
+    of = c.word(c.spaces(end), _SHARE_WORDS).lower() == "of" and word != "quarter"
+    before = context.word_before(c, at)
+    if not (hyphen or of) or before in ("first", "last", "past", "next", "previous", "all", "the"):
+        return []
+    return [Mark(at, end, Kind.PERCENT, exact(found.value * 100 / parts), "%")]
 
 
 def _is_name_letter(mark: str) -> bool:

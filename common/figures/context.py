@@ -67,6 +67,8 @@ def is_common_word(c: Cursor, at: int, found: Number, end: int, unit: units.Unit
     if run == "一":
         idle = unit.kind is Kind.QUANTITY and unit.name not in ("fold", "night", "year old", "kg", "km")
         return idle or mark in ("円", "圓", "周", "週", "時", "塊", "块") or c.at(end) in ("中", "々")
+    if mark == "次" and (found.value > 2 or run in ("兩", "两")):
+        return False  # 每年六次, but 二次
     return (run == "十" and mark == "分") or (mark in units.HAN_WEAK and found.value <= 10)
 
 

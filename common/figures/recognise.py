@@ -6,6 +6,7 @@ on the same property to know what can still change.
 """
 
 import re
+from decimal import Decimal
 
 from . import amounts, codes, context, dates, numerals, suffixes, units
 from .dates import Mark
@@ -23,14 +24,16 @@ STARTER = re.compile(
     rf"|(?<![{_ALL_HAN}])(?:[{_ORDINARY_HAN}]|[{_FORMAL_HAN}](?=[{_FORMAL_HAN}万萬億亿]|\Z))"
     r"|[$¥€£₩]|(?<![0-9A-Za-z)])[-+−△▲±](?=[0-9$¥€£.A-Z]|\Z)|\((?=[0-9]|\Z)"
     r"|(?<![A-Za-z0-9_])[A-Z](?=[A-Z0-9$¥-]|\Z)"
-    rf"|(?<![A-Za-z0-9_])(?i:{'|'.join(sorted(numerals.NUMBER_WORDS))})(?![A-Za-z])"
+    rf"|(?<![A-Za-z0-9_])(?i:{'|'.join(sorted(numerals.NUMBER_WORDS | {'twice'}))})(?![A-Za-z])"
     rf"|(?<![A-Za-z0-9_])(?:{'|'.join(sorted(dates.MONTH_WORDS))})(?![A-Za-z])"
     rf"|{'|'.join(sorted(units.LITERALS, key=len, reverse=True))})"
 )
 """Where a figure can begin; every attempt of `find` is at a match, whatever was matched before it."""
 
 _KNOWN_LITERALS = prefixes(units.LITERALS)
-_NO_HAN_BEFORE = "第週周期拜曜数數几幾何好"
+_NO_HAN_BEFORE = "第前上隔某週周期拜曜数數几幾何好"
+AFTER_TWICE = frozenset({"a", "as", "per", "each", "every", "daily", "weekly", "monthly", "yearly", "annually"})
+_KNOWN_AFTER_TWICE = prefixes(AFTER_TWICE)
 _ONE_NO_UNIT = frozenset({"time", "point", "piece", "item", "case", "page", "person", "unit"})
 
 
@@ -120,6 +123,10 @@ def _at_letter(c: Cursor, at: int) -> tuple[list[Mark], int]:
     end = at + len(letters)
     if letters.lower() in numerals.NUMBER_WORDS:
         return _at_word(c, at, letters)
+    if letters.lower() == "twice":
+        after = c.word(c.spaces(end), _KNOWN_AFTER_TWICE).lower()
+        unit = "fold" if after == "as" else "time"
+        return ([Mark(at, end, Kind.QUANTITY, Decimal(2), unit)] if after in AFTER_TWICE else []), end
     if letters in dates.MONTH_WORDS:
         return _done(dates.month_first(c, at, alone=context.is_month(c, at, letters)), end)
     if letters in units.CURRENCY_CODES or c.at(end) in ("$", "¥"):
@@ -172,7 +179,7 @@ def _at_word(c: Cursor, at: int, word: str) -> tuple[list[Mark], int]:
     found = numerals.number(c, at)
     if found is None:
         return [], at + len(word)
-    if marks := amounts.with_range(c, at, at, found):
+    if marks := amounts.with_range(c, at, at, found) or amounts.share(c, at, found):
         return marks, marks[-1].end
     after = suffixes.suffix(c, found.end, found)
     if after is not None:

@@ -2,14 +2,14 @@
 
 import re
 
-from . import numerals, recognise, units
+from . import amounts, numerals, recognise, units
 from .dates import KNOWN_MONTHS, MONTH_WORDS, Mark
 from .script import LOOKBACK, REACH, UNFOLDED, Cursor, fold, listed, prefixes
 
 WINDOW = REACH + 96
 """The most code points at the end of the text that `open_tail` looks at."""
 
-_NUMBER_PREFIXES = prefixes(numerals.NUMBER_WORDS)
+_NUMBER_PREFIXES = prefixes(numerals.NUMBER_WORDS | {"twice"})
 _MONTH_PREFIXES = prefixes(MONTH_WORDS)
 _LITERAL_PREFIXES = prefixes(units.LITERALS)
 _LONGEST_LITERAL = max(len(literal) for literal in units.LITERALS)
@@ -22,6 +22,9 @@ _VOCABULARY = (
     | KNOWN_MONTHS
     | units.PHRASE_WORDS
     | units.SCALE_WORDS.keys()
+    | amounts.SHARE_WORDS
+    | recognise.AFTER_TWICE
+    | {"twice"}
     | frozenset(
         word.lower()
         for word in (

@@ -89,6 +89,7 @@ _QUANTITY = {
     "kg": "キログラム 公斤 千克 ㎏",
     "g": "グラム 公克 克",
     "mg": "ミリグラム 毫克",
+    "µg": "µg μg 微克 マイクログラム",
     "km": "キロメートル 公里 ㎞",
     "m": "メートル 公尺",
     "cm": "センチメートル センチ 公分 厘米 ㎝",
@@ -103,7 +104,7 @@ _QUANTITY = {
     "year old": "歳 歲 岁 才",
     "person": "名 人 名様 名樣",
     "sheet": "枚 張 张",
-    "case": "件",
+    "case": "件 例",
     "time": "回 次",
     "fold": "倍",
     "point": "ポイント 点 點 積分",
@@ -120,6 +121,8 @@ _QUANTITY = {
     "share": "株 股",
     "lot": "口",
     "night": "泊 晚",
+    "tablet": "錠 锭 粒",
+    "household": "戶 户 世帯",
     "fold off": "折",
 }
 AFTER: dict[str, Unit] = (
@@ -157,6 +160,10 @@ VETOES = {
     "店": "長长",
     "周": "辺边年",
     "口": "座",
+    "例": "えのにとし如子外年",
+    "戶": "口籍外",
+    "户": "口籍外",
+    "粒": "子度",
 }
 """A mark is no unit where one of these follows: 3分の1 is no minutes, 一元化 no money."""
 
@@ -231,6 +238,7 @@ WORDS: dict[str, Unit] = {
                 "W": "w watt watts",
                 "kW": "kw",
                 "MW": "mw",
+                "Wh": "wh",
                 "kWh": "kwh",
                 "Hz": "hz",
                 "year old": "years_old year_old years_of_age",
@@ -248,6 +256,7 @@ WORDS: dict[str, Unit] = {
                 "store": "store stores",
                 "company": "company companies",
                 "night": "night nights",
+                "tablet": "tablet tablets",
             },
         ),
     )

@@ -60,7 +60,10 @@ def exact(value: Decimal, factor: Decimal | int = 1) -> Decimal:
 
 
 COUNTERS = frozenset(
-    listed("item case sheet person time piece unit company store volume kind page character set floor share")
+    listed(
+        "item case sheet person time piece unit company store volume kind page character set floor share tablet "
+        "household"
+    )
 )
 """Units that only count: `3枚` says what `three cards` says, so a plain 3 may stand for it."""
 
@@ -70,7 +73,7 @@ _SCALED: dict[str, tuple[str, Decimal]] = {
         "month": {"month": "1", "year": "12"},
         "second": {"second": "1", "minute": "60", "hour": "3600"},
         "day": {"day": "1", "week": "7"},
-        "g": {"mg": "0.001", "g": "1", "kg": "1000", "t": "1000000"},
+        "g": {"µg": "0.000001", "mg": "0.001", "g": "1", "kg": "1000", "t": "1000000"},
         "m": {"mm": "0.001", "cm": "0.01", "m": "1", "km": "1000"},
         "L": {"mL": "0.001", "L": "1"},
         "B": {"KB": "1E3", "MB": "1E6", "GB": "1E9", "TB": "1E12", "PB": "1E15"},

@@ -7,11 +7,13 @@ needs a word that says how it was computed.
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal, localcontext
 from itertools import combinations, permutations
 
 from common.figures import Figure, Kind
 from common.figures.value import same, same_unit
+from serving.chat.guard.rounding import rounds
 from serving.chat.guard.verdict import Derivation, Operation
 
 MOST_OPERANDS = 8
@@ -28,30 +30,43 @@ _CUES = {
         re.I,
     ),
     Operation.PRODUCT: re.compile(
-        r"times|multipl|×|\bx\b|\*|each|per|every|for \w+ (?:year|month)|倍|乘|掛け|毎|每|分で|共|計", re.I
+        r"times|multipl|×|\bx\b|\*|each|per|every|for \w+ (?:year|month)|\ba (?:day|week|month|year)\b|daily|"
+        r"倍|乘|掛け|[日年月]量|毎|每|分で|共|計",
+        re.I,
     ),
     Operation.RATIO: re.compile(r"times|ratio|as (?:much|high|many|long)|÷|/|倍|分の|分之|比", re.I),
     Operation.PERCENTAGE: re.compile(r"%|percent|per cent|share|portion|of|パーセント|割合|比率|占|成|割|百分", re.I),
     Operation.CHANGE: re.compile(
-        r"increas|decreas|grow|grew|rose|rise|fell|fall|declin|drop|higher|lower|more|less|up|down|change|"
+        r"increas|decreas|reduc|shr[aiu]nk|grow|grew|rose|rise|fell|fall|declin|drop|higher|lower|more|less|up|down|change|"
         r"増|減|増加|減少|成長|伸び|増え|減っ|上昇|低下|增加|减少|增长|成長|上升|下降|變動|变动",
         re.I,
     ),
 }
+_SHOWN = re.compile(
+    r"=|\b(?:so|i\.e\.|makes?|equals|therefore|hence|thus|works out)|つまり|すなわち|よって|因此|所以|等於|等于",
+    re.I,
+)
+"""Words that say of any result that it is one."""
 _SIGNS = {Operation.SUM: " + ", Operation.DIFFERENCE: " − ", Operation.PRODUCT: " × ", Operation.RATIO: " ÷ "}
 
 
-def derivation(figure: Figure, operands: Sequence[Figure], sentence: str) -> Derivation | None:
-    """How `figure` follows from `operands`, all supported; None where it does not. `sentence` is the one around it."""
+def derivation(figure: Figure, operands: Sequence[Figure], sentence: str, at: int) -> Derivation | None:
+    """How `figure` follows from `operands`, all supported; None where it does not.
+
+    `sentence` is the one around it, and begins at `at` of the answer.
+    """
     if not isinstance(figure.value, Decimal):
         return None
+    here = replace(figure, start=figure.start - at, end=figure.end - at)
     near = sorted(operands, key=lambda other: abs(other.start - figure.start))[:MOST_OPERANDS]
     near = [other for other in near if isinstance(other.value, Decimal) and not same(other, figure)]
     told = len("".join(map(str, figure.value.as_tuple().digits)).strip("0")) >= 3
     with localcontext() as context:
         context.prec = 40
         for operation, used, value in _results(figure, near):
-            if _states(figure, operation, value) and (told or _CUES[operation].search(sentence)):
+            if _states(here, operation, value, sentence) and (
+                told or _SHOWN.search(sentence) or _CUES[operation].search(sentence)
+            ):
                 used = tuple(sorted(used, key=lambda other: other.start)) if operation is Operation.SUM else used
                 return Derivation(operation, used, _written(operation, used))
     return None
@@ -72,6 +87,8 @@ def _results(figure: Figure, operands: Sequence[Figure]) -> Iterator[tuple[Opera
             yield Operation.PRODUCT, (one, other), _value(one) * _value(other)
         if other.kind is Kind.PERCENT and one.kind is not Kind.PERCENT and _alike(figure, one):
             yield Operation.PERCENTAGE, (one, other), _value(one) * _value(other) / 100
+        if figure.kind is Kind.MONEY and _alike(figure, one) and counts and _value(other):
+            yield Operation.RATIO, (one, other), _value(one) / _value(other)
         if _alike(one, other) and one.kind is other.kind and _value(other):
             if figure.kind is Kind.NUMBER or (figure.kind is Kind.QUANTITY and figure.unit in ("fold", "time")):
                 yield Operation.RATIO, (one, other), _value(one) / _value(other)
@@ -92,11 +109,11 @@ def _value(figure: Figure) -> Decimal:
     return figure.value
 
 
-def _states(figure: Figure, operation: Operation, value: Decimal) -> bool:
+def _states(figure: Figure, operation: Operation, value: Decimal, sentence: str) -> bool:
     """Whether a figure states `value`: exactly, or for what divides and multiplies rounded to the places it shows."""
     stated = _value(figure)
     if operation in (Operation.SUM, Operation.DIFFERENCE):
-        return value == stated
+        return value == stated or rounds(figure, replace(figure, value=value), sentence)
     shown = re.search(r"[.．]([0-9０-９]+)", figure.text)
     exponent = stated.as_tuple().exponent
     assert isinstance(exponent, int)

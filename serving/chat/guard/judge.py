@@ -14,11 +14,13 @@ from common.language import Language
 from serving.chat.guard.attributes import attributes
 from serving.chat.guard.derive import derivation
 from serving.chat.guard.echo import not_affirmed
+from serving.chat.guard.layout import cell_of, siblings_skipped
 from serving.chat.guard.names import fold, is_cjk, words
+from serving.chat.guard.rivals import Words, families, is_year, means_other, words_of
 from serving.chat.guard.rounding import may_round, rounds
 from serving.chat.guard.sentences import LOOKAHEAD, ends_by, sentence_at, sentences
 from serving.chat.guard.sources import Known, Stated, bracketed, stated
-from serving.chat.guard.subject import Fit, Passage, Subjects
+from serving.chat.guard.subject import INSTEAD, Fit, Passage, Subjects, other_period
 from serving.chat.guard.verdict import HELD_AGAINST, Derivation, Judged, Status
 
 LEFT_CONTEXT = 64
@@ -30,7 +32,7 @@ FAR = 2_000
 LONG = 600
 """Code points of a sentence before a figure that are looked at."""
 _FALLS = re.compile(
-    r"decreas|declin|fell|fall|drop|down|\bloss|lower|negative|deficit|減|下落|下降|低下|損|赤字|亏|虧|マイナス|負",
+    r"decreas|declin|fell|fall|drop|down|below|shr[aiu]nk|slip|contract|reduc|\bloss|lower|negative|deficit|減|下落|下降|低下|損|赤字|亏|虧|マイナス|負",
     re.IGNORECASE,
 )
 _OUTGO = re.compile(
@@ -39,6 +41,9 @@ _OUTGO = re.compile(
     re.IGNORECASE,
 )
 """What is told without the sign that accounts give it, because its name says that it is one's loss."""
+_MAGNITUDE = 1_000
+_TO = re.compile(r"\s*(?:to|or|and|[-–—~〜～至到]|から)\s*")
+_ROC = 1911
 _BARE_MONEY = 100
 """A number from here on may stand for an amount of money with its currency left out."""
 
@@ -121,6 +126,7 @@ class Hearing:
         self._settled = 0
         self._found: list[Figure] = []
         self._tried = -1
+        self._exact: dict[int, Decimal] = {}
         self.judged: list[Judged] = []
 
     def read(self, text: str, settled: int) -> None:
@@ -159,15 +165,27 @@ class Hearing:
         sentence = text[start:end]
         local = [replace(one, start=one.start - start, end=one.end - start) for one in here]
         target = replace(figure, start=figure.start - start, end=figure.end - start)
-        passages = [self._guard.subjects.passage(sentence, local), *self._earlier(text, start)]
-        found, fit, sure = self._find(figure, target, passages, not self.judged)
+        readings: tuple[Figure, ...] = (target,)
+        if cell := cell_of(text[:end], figure):
+            sentence, readings = cell.text, cell.readings
+            target = readings[0]
+        earlier = self._earlier(text, start)
+        found, fit, sure = max(
+            (
+                self._find(one, [self._guard.subjects.passage(sentence, [one] if cell else local), *earlier])
+                for one in readings
+            ),
+            key=lambda tried: (tried[0] is not None, tried[1]),
+        )
         if found is not None and fit is not Fit.CONFLICT:
             if not over and not (fit is Fit.NAMED and sure):
                 return None
+            if (value := exact_of(target, found)) is not None:
+                self._exact[figure.start] = value
             return Judged(figure, Status.SUPPORTED, found.evidence, (found.figure.start, found.figure.end))
         if not over:
             return None
-        if derived := self._derived(figure, here, start, sentence):
+        if derived := self._derived(figure, here, start, sentence, target.start):
             return Judged(figure, Status.DERIVED, derivation=derived)
         if any(same(figure, asked) for asked in self._guard.asked) and not_affirmed(sentence, target):
             return Judged(figure, Status.ECHOED)
@@ -178,39 +196,69 @@ class Hearing:
     def _earlier(self, text: str, start: int) -> list[Passage]:
         """What counts where a sentence names nothing: the sentences before it, nearest first, then the question."""
         subjects = self._guard.subjects
-        near = text[max(0, start - FAR) : start]
+        near = siblings_skipped(text[max(0, start - FAR) : start + 16], min(start, FAR))
         passages = [subjects.earlier(near[low:high]) for low, high in reversed(sentences(near)[-BEFORE:])]
         return [*passages, *self._guard.asked_about]
 
-    def _find(
-        self, figure: Figure, target: Figure, passages: Sequence[Passage], first: bool
-    ) -> tuple[Stated | None, Fit, bool]:
+    def _find(self, target: Figure, passages: Sequence[Passage]) -> tuple[Stated | None, Fit, bool]:
         """The place of the evidence that fits a figure best, how, and whether no later word changes that."""
         here = passages[0]
         best: tuple[tuple[int, bool, int], Stated] | None = None
         told = may_round(target, here.text)
-        for one in self._guard.stated if told else self._guard.near(figure):
+        dated, elsewhere = False, frozenset[str]()
+        said = words_of(fold(here.text), target, here.figures)
+        for one in self._guard.stated if told else self._guard.near(target):
             exact = any(agrees(target, r, one, here.text) for r in one.readings)
             if not exact and not (told and any(rounded(target, r, one, here.text) for r in one.readings)):
                 continue
             fit = self._guard.subjects.fit(one, passages, target)
-            score = (int(fit), exact, _closeness(here.text, passages[-1].text if first else "", one))
+            if fit is not Fit.CONFLICT and self._outdone(one, said, here.text, target):
+                fit = Fit.CONFLICT
+            if one.period is not None and other_period(one, passages, target):
+                elsewhere |= one.words.near
+            else:
+                dated = dated or one.period is not None
+            score = (int(fit), exact, _closeness(here.text, "" if self.judged else passages[-1].text, one))
             if best is None or score > best[0]:
                 best = score, one
         if best is None:
             return None, Fit.SILENT, False
+        if elsewhere and not dated and elsewhere & best[1].words.near and _telling(target):
+            best = (0, *best[0][1:]), best[1]  # the same fact stands with its term in another place
         before = [mention for mention in here.known if mention.end <= target.start]
         slots = {mention.slot for mention in before}
         sure = all(slot in slots for slot in best[1].own if slot != "prose") and len(before) == len(slots)
         return best[1], Fit(best[0][0]), sure and best[0][1]
 
-    def _derived(self, figure: Figure, here: Sequence[Figure], start: int, sentence: str) -> Derivation | None:
-        """A derivation from supported figures of this sentence, and of the two before it."""
+    def _outdone(self, one: Stated, said: Words, here: str, figure: Figure) -> bool:
+        """Whether the answer's words are those of a rival of `one`."""
+        if figure.kind is Kind.DATE or is_year(figure):
+            return False
+        mine = families(one.readings)
+        compared = INSTEAD.search(here[: figure.start])
+        return any(
+            means_other(said, one.words, other.words)
+            for other in self._guard.stated
+            if other.figure.value != one.figure.value
+            and not (compared and other.unit == one.unit)
+            and mine & families(other.readings)
+            and _comparable(one, other)
+            and not _ranged(one, other)
+        )
+
+    def _derived(self, figure: Figure, here: Sequence[Figure], start: int, sentence: str, at: int) -> Derivation | None:
+        """A derivation from supported figures of this sentence, and of the two before it.
+
+        An operand that the answer rounds counts as told, and as the evidence has it.
+        """
         operands = [
             one.figure for one in self.judged if one.status is Status.SUPPORTED and one.figure.start >= start - 240
         ]
         operands += [one for one in here if one.start > figure.start and self._stands(one)]
-        return derivation(figure, [self._with_unit(one) for one in operands], sentence)
+        told = [self._with_unit(one) for one in operands]
+        exactly = [replace(one, value=self._exact.get(one.start, one.value)) for one in told]
+        at = figure.start - at
+        return derivation(figure, told, sentence, at) or derivation(figure, exactly, sentence, at)
 
     def _stands(self, figure: Figure) -> bool:
         """Whether the evidence states a figure at all; one that follows the derived one is judged after it."""
@@ -255,8 +303,12 @@ def agrees(figure: Figure, reading: Figure, one: Stated, sentence: str) -> bool:
     """Whether the evidence states what `figure` says: the same, or what follows from it by leaving out."""
     if same(figure, reading):
         return True
-    if {figure.unit, reading.unit} == {"year", "year old"} and figure.value == reading.value:
+    years = {figure.unit, reading.unit}
+    aged = years == {"year", "year old"} or (figure.kind is Kind.NUMBER and years & {"year", "year old"})
+    if aged and figure.value == reading.value:
         return "age" in attributes(one.unit) or "age" in attributes(sentence)
+    if figure.kind is Kind.DATE and reading.unit == "year" and 80 <= reading.value <= 150:  # pyright: ignore
+        return figure.value == (_ROC + int(Decimal(str(reading.value))), None, None)
     if figure.kind is Kind.DATE and reading.kind is Kind.DATE:
         return _leaves_out(figure.value, reading.value)
     if figure.kind is Kind.NUMBER and reading.kind is Kind.DATE and isinstance(reading.value, tuple):
@@ -285,7 +337,35 @@ def rounded(figure: Figure, reading: Figure, one: Stated, sentence: str) -> bool
     if not rounds(figure, reading, sentence):
         return False
     negative = not isinstance(reading.value, Decimal) or reading.value < 0
+    if isinstance(figure.value, Decimal) and figure.value < 0:
+        return negative
     return not negative or agrees(replace(figure, value=_negated(reading)), reading, one, sentence)
+
+
+def _ranged(one: Stated, other: Stated) -> bool:
+    """Whether two figures are the ends of one range."""
+    first, last = sorted((one.figure, other.figure), key=lambda figure: figure.start)
+    return one.evidence is other.evidence and _TO.fullmatch(one.evidence.text[first.end : last.start]) is not None
+
+
+def _comparable(one: Stated, other: Stated) -> bool:
+    """Whether two figures are so near in size that one may be taken for the other: no earnings a share for earnings."""
+    values = [max(abs(r.value) for r in s.readings if isinstance(r.value, Decimal)) for s in (one, other)]
+    return max(values) <= _MAGNITUDE * min(values)
+
+
+def _telling(figure: Figure) -> bool:
+    """Whether a figure has so many digits that two of a kind are hardly equal by chance."""
+    return isinstance(figure.value, Decimal) and len("".join(map(str, figure.value.as_tuple().digits)).strip("0")) >= 3
+
+
+def exact_of(figure: Figure, one: Stated) -> Decimal | None:
+    """What the evidence states where `figure` rounds it."""
+    if not isinstance(figure.value, Decimal) or any(same(figure, reading) for reading in one.readings):
+        return None
+    value = abs(figure.value)
+    values = [abs(r.value) for r in one.readings if r.kind is figure.kind and isinstance(r.value, Decimal)]
+    return min(values, key=lambda other: abs(other - value), default=None)
 
 
 def _negated(figure: Figure) -> Decimal:

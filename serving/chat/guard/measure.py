@@ -21,6 +21,9 @@ _RUN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff々A-Za-z0-9]+\Z")
 _PARTICLES = re.compile(r"(?:は|が|も|で|約|为|為|是|占|佔|達|达|僅|仅|至|計|共|有|的|の)+\Z")
 _PREDICATE = re.compile(r"(?<=..)(?:は|が|[占佔為为是達达])")
 _TERM = re.compile(r"\A(?:期|度|末|現在)?の")
+_CHANGE = re.compile(
+    r"(?:同比|環比|环比|[較较].{0,4}|前[期年]比|年)?(?:[增減减][加少長长]?|成長|成长|下[降滑]|上升|上昇|低下)"
+)
 _ADVERBS = re.compile(r"(?:合計|約|およそ|大約|大约)\Z")
 
 
@@ -33,6 +36,8 @@ def measure(lead: str) -> frozenset[str]:
         found = _RUN.search(clauses[-1].rstrip())
         run = _PREDICATE.split(found[0], maxsplit=1)[0] if found else ""
         run = _PARTICLES.sub("", _ADVERBS.sub("", _TERM.sub("", run)))
+        if _CHANGE.fullmatch(run):
+            return frozenset()
         return frozenset({fold(run).replace("佔", "占")}) if len(run) >= 2 else frozenset()
     verb = _VERB.search(clauses[-1]) or _TO.search(clauses[-1])
     said = frozenset(words(clauses[-1][: verb.start()])) - _IDLE if verb else frozenset[str]()

@@ -140,6 +140,8 @@ def owners(text: str) -> set[str]:
     """Names in `text` in front of の or 的: what something is asked or said of. Folded."""
     found: set[str] = set()
     for name in runs(text):
+        if name.name[0] in "这這此本该該那哪什何":
+            continue
         follows = text[name.end : name.end + 1]
         telling = _KATAKANA.search(name.name) or len(name.name) >= 4
         dated = _DATED.search(name.name)
@@ -165,8 +167,16 @@ def siblings(a: str, b: str) -> bool:
     tail = min(tail, min(len(a), len(b)) - head)
     inner_a, inner_b = a[head : len(a) - tail], b[head : len(b) - tail]
     if inner_a and inner_b:
-        return (head >= 2 and tail >= 1) or tail >= 2
+        # 連結業績 is another word for 連結経営成績, and no other thing.
+        alike = head + tail > max(len(inner_a), len(inner_b)) or _KATAKANA.search(inner_a + inner_b)
+        return bool(alike) and ((head >= 2 and tail >= 1) or tail >= 2)
     return head >= 2 and tail >= 1
+
+
+def abbreviates(short: str, name: str) -> bool:
+    """Whether all characters of a shorter name stand in `name` in this order: 循環利率 of 循環信用年利率."""
+    rest = iter(name)
+    return len(short) < len(name) and all(mark in rest for mark in short)
 
 
 def sibling_within(name: str, run: str) -> bool:

@@ -19,7 +19,7 @@ _YEAR = (
 )
 _QUARTER = (
     r"(?:(?<![A-Za-z0-9])Q(?P<a>[1-4])(?!\d)|(?<!\d)(?P<b>[1-4])Q|(?P<c>first|second|third|fourth) quarter"
-    r"|第(?P<d>[1-4一二三四])(?:四半期|季))"
+    r"|第(?P<d>[1-4一二三四])(?:四半期|季)|第(?P<e>\d{1,3})期(?!間))"
 )
 _YEARS = re.compile(_YEAR, re.IGNORECASE)
 _QUARTERS = re.compile(_QUARTER, re.IGNORECASE)
@@ -37,7 +37,8 @@ _TERM = re.compile(
 # A year that is no period of a figure: notes due 2030, a plan through 2027, growth since 2019.
 _NO_PERIOD = re.compile(
     r"(?:\b(?:due|matur\w+|through|until|till|by|since|before|after|beyond|expir\w+|founded|established)"
-    r"(?: (?:in|on|fiscal(?: year)?|FY|the|end of|\w{3,9}(?: \d{1,2},?)?))* ?"
+    r"(?: (?:in|on|fiscal(?: year)?|FY|the|end of"
+    r"|(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*(?: \d{1,2},?)?))* ?"
     r"|(?:\b\w{3,}(?<!end)ed|\bbegun|\btaken|\bgiven|\bbought|\bsold) (?:in|on) "
     r"(?:[A-Z][a-z]{2,8}\.? )?(?:\d{1,2}, )?"
     r"|以来|自)\Z",
@@ -51,7 +52,7 @@ _BASE = re.compile(
 )
 _COMPARES = re.compile(
     r"\b(?:from|compar\w+|versus|vs|against|than|prior|previous|earlier|last year|relative)\b"
-    r"|前[期年連]|昨|去年|上年|比べ|比較|較|较|から|より|対し",
+    r"|转为|轉為|[增降升減减]至|前[期年連]|昨|去年|上年|比べ|比較|較|较|から|より|対し",
     re.IGNORECASE,
 )
 _ATTACHED = re.compile(
@@ -60,6 +61,7 @@ _ATTACHED = re.compile(
     r"(?:(?:fiscal )?(?:year|quarter)s? )?(?:ended |ending |of |in )?"
     r"(?:[A-Z][a-z]{2,8}\.? \d{1,2}, )?(?:[A-Z][a-z]{2,8} )?\Z"
 )
+_OPENS = re.compile(r"\s*[:：]\s*\S")
 _OR = re.compile(r",? or (?:about |approximately )?")
 _IS = re.compile(r"\s*(?:は|の|が|為|为|[:：]|was|were|is)?\s*")
 _JOINT = re.compile(r"\s*(?:,|、|，|and|or|&|と|及び|及|和|與|与|,\s*and)\s*(?:in |for )?", re.IGNORECASE)
@@ -181,6 +183,8 @@ def period_of(text: str, figure: Figure, figures: Sequence[Figure], named: Seque
 def _behind(text: str, figure: Figure, figures: Sequence[Figure], after: Sequence[Period]) -> list[Period] | None:
     """The period that follows `figure` and is tied to it; an empty list where that is not clear, None without one."""
     first = after[0]
+    if _OPENS.match(text, first.end):
+        return None  # $7 (2022: $8)
     run = [one for one in figures if one.end <= first.start]
     tail = _run(text, run[::-1], back=True)[::-1]
     if figure not in tail or not _ATTACHED.match(text[tail[-1].end : first.start]):

@@ -27,6 +27,10 @@ _BELOW_AFTER = re.compile(r"\s?弱")
 _ABOVE_AFTER = re.compile(r"\s?(?:強|余り?|超|以上|を超え|を上回)")
 _ABOUT_AFTER = re.compile(r"\s?(?:程度|前後|左右|上下)")
 _WRITTEN = re.compile(r"(\d[\d,]*)(?:\.(\d+))?")
+_HEDGED = re.compile(r"[约約近逾超]|ほぼ|およそ|強|弱")
+_TENTH = 2
+"""Points by which about three tenths may be off."""
+_PERCENT = re.compile(r"[%％割成‰点點]|per ?cent|pct|bps?\b|point|分之|パーセント|ポイント", re.IGNORECASE)
 _SCALED = re.compile(r"(?i:thousand|million|billion|trillion|bn|mn|tn)|\d ?[KMB]\b|[万萬億亿兆千百]")
 
 
@@ -34,7 +38,11 @@ def rounds(figure: Figure, exact: Figure, sentence: str) -> bool:
     """Whether `figure` of `sentence` is `exact` with fewer digits. Kind and unit agree already."""
     if figure.kind not in _KINDS or not isinstance(figure.value, Decimal) or not isinstance(exact.value, Decimal):
         return False
+    if figure.kind is Kind.PERCENT and not _PERCENT.search(figure.text):
+        return abs(figure.value - exact.value) < 1  # two thirds, one in five
     modes = _modes(figure, sentence)
+    if figure.kind is Kind.PERCENT and figure.text.endswith(("成", "割")):
+        return (bool(modes) or _HEDGED.search(sentence) is not None) and abs(figure.value - exact.value) <= _TENTH
     step = _step(figure)
     value, other = abs(figure.value), abs(exact.value)
     if not step or value < 10 * step or value == other or abs(value - other) >= step:
@@ -44,7 +52,8 @@ def rounds(figure: Figure, exact: Figure, sentence: str) -> bool:
 
 def may_round(figure: Figure, sentence: str) -> bool:
     """Whether `figure` of `sentence` is of a kind that is rounded, and says that it is."""
-    return figure.kind in _KINDS and bool(_modes(figure, sentence))
+    plain = figure.kind is Kind.PERCENT and not _PERCENT.search(figure.text.rstrip("成割"))
+    return figure.kind in _KINDS and (plain or bool(_modes(figure, sentence)))
 
 
 def _modes(figure: Figure, sentence: str) -> list[str]:

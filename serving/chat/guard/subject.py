@@ -17,6 +17,7 @@ from serving.chat.guard.attributes import attributes, directions
 from serving.chat.guard.measure import measure, tells_apart
 from serving.chat.guard.names import (
     Mention,
+    abbreviates,
     comparable,
     fold,
     is_cjk,
@@ -31,10 +32,14 @@ from serving.chat.guard.names import (
     words,
 )
 from serving.chat.guard.periods import Period, compares, period_of, periods
+from serving.chat.guard.rivals import families, pieces, words_of
 from serving.chat.guard.sentences import Named, lead, spoken_of
 from serving.chat.guard.sources import Known, Stated, per_share
 
 _CLAUSE = re.compile(r"[,;、，；]|\b(?:and|while|whereas|but)\b")
+
+
+INSTEAD = re.compile(r"\b(?:instead of|rather than|vs\.?|versus|against|compared (?:to|with)|than|from)\W*\Z")
 
 
 class Fit(IntEnum):
@@ -97,6 +102,8 @@ class Subjects:
                 if any(start < high and end > low and (low, high) != (start, end) for low, high in taken):
                     continue
                 inside = any(figure.start < end and start < figure.end for figure in figures)
+                if " " not in form and text[start].isascii() and text[start].islower() and slots[0][0] == "section":
+                    continue  # two doses, under a heading "Dose"
                 if short and is_cjk(form) and (inside or not stands_alone(folded, start)):
                     continue
                 taken.append((start, end))
@@ -140,7 +147,7 @@ class Subjects:
         if (
             self._other_attribute(one, here, figure)
             or self._other_label(one, here, figure)
-            or _other_period(one, passages, figure)
+            or other_period(one, passages, figure)
             or _other_direction(one, here, figure)
             or self._other_measure(one, here, figure)
         ):
@@ -162,6 +169,9 @@ class Subjects:
     def _of_slot(self, one: Stated, slot: str, passage: Passage, figure: Figure | None) -> Fit:
         """What one passage says of one kind of name."""
         spoken = passage.spoken([mention for mention in passage.known if mention.slot == slot], figure)
+        if slot in self._known.attributes:
+            mine = families(one.readings)
+            spoken = [m for m in spoken if mine & self._known.families.get((slot, m.name), mine)]
         said = [mention for mention in spoken if _has(one, mention)]
         if said and (len(said) == len(spoken) or any(_is_own(one, mention.name) for mention in said)):
             return Fit.NAMED
@@ -174,9 +184,14 @@ class Subjects:
             name = mention.name
             if _stands_in(name, everything) or (is_cjk(name) and not comparable(one.evidence.lang, self._language)):
                 continue
-            if any(siblings(name, own) or sibling_within(own, name) for own in one.own[slot]):
+            short = slot in self._known.attributes
+            if any(
+                (siblings(name, own) or sibling_within(own, name)) and not (short and abbreviates(name, own))
+                for own in one.own[slot]
+            ):
                 return Fit.CONFLICT
-        return Fit.SILENT
+        half = figure and self._half_named(one, slot, passage, spoken, figure)
+        return Fit.NAMED if half else Fit.SILENT
 
     def _half_named(self, one: Stated, slot: str, passage: Passage, spoken: Sequence[Mention], figure: Figure) -> bool:
         """Whether a row's name is told in part, in a clause of its own: while fuel fell to 5, and equity was 4."""
@@ -184,14 +199,15 @@ class Subjects:
         begins = figure.start - len(clause)
         if not slot.startswith("key") or any(mention.end > begins for mention in spoken):
             return False
-        return any(piece in fold(clause) for name in one.own[slot] for piece in self._telling(slot, name))
+        said = words_of(fold(passage.text), figure, passage.figures).near | pieces(fold(clause))
+        return any(said & pieces(piece) for name in one.own[slot] for piece in self._telling(slot, name))
 
     def _asks_for_another(self, one: Stated, passages: Sequence[Passage], figure: Figure) -> bool:
         """Whether the answer speaks of what the question asks about, and the chunk never says that."""
         asked = [mention for mention in self.question.known if not mention.slot.startswith("label")]
         if not one.names or any(_has(one, mention) for mention in asked):
             return False
-        everything = _everything(one)
+        everything = self._known.said[one.evidence.document]
         for i, passage in enumerate(passages):
             told = [m for m in passage.spoken(passage.unknown, None if i else figure) if m.name in self._asked]
             told = [m for m in told if any(is_cjk(own) == is_cjk(m.name) for own in one.names)]
@@ -204,9 +220,13 @@ class Subjects:
         """Whether the answer gives the figure to another column or item than the evidence does."""
         slot = next((slot for slot in one.own if slot.startswith("label")), "")
         mentions = [mention for mention in passage.known if mention.slot == slot]
+        mine = families(one.readings)
+        mentions = [m for m in mentions if mine & self._known.families.get((slot, m.name), mine)]
         spoken = passage.spoken(mentions, figure, labels=True) if slot else []
         if not spoken or any(mention.name in one.own[slot] for mention in spoken):
             return False
+        if INSTEAD.search(passage.text[: figure.start]):
+            return False  # Plus has 2,400 W instead of 1,800 W
         low = max((other.end for other in passage.figures if other.end <= figure.start), default=0)
         high = min((other.start for other in passage.figures if other.start >= figure.end), default=len(passage.text))
         around = fold(passage.text[low:high])
@@ -221,7 +241,8 @@ class Subjects:
 
     def _other_measure(self, one: Stated, here: Passage, figure: Figure) -> bool:
         """Whether the answer calls the figure in so many words what the evidence calls another one."""
-        said = measure(lead(here.text, here.figures, figure))
+        before = lead(here.text, here.figures, figure).rstrip()
+        said = measure("" if before.endswith((":", "：")) else before)
         return said in self._known.measured and tells_apart(said, one.measure)
 
     def _other_attribute(self, one: Stated, here: Passage, figure: Figure) -> bool:
@@ -233,7 +254,7 @@ class Subjects:
         return bool(meant) and not said & meant
 
 
-def _other_period(one: Stated, passages: Sequence[Passage], figure: Figure) -> bool:
+def other_period(one: Stated, passages: Sequence[Passage], figure: Figure) -> bool:
     """Whether the answer gives the figure to another year or quarter than the evidence does."""
     here = passages[0]
     if one.period is None or figure.kind is Kind.DATE:
@@ -267,7 +288,7 @@ def _forms(known: Known) -> list[tuple[str, bool, list[tuple[str, str]]]]:
     forms: dict[str, tuple[bool, list[tuple[str, str]]]] = {}
     for slot, names in known.slots.items():
         for name in names:
-            if len(name) >= (2 if is_cjk(name) else 3):
+            if len(name) >= (2 if is_cjk(name) or any(map(str.isdigit, name)) else 3):
                 forms.setdefault(name, (False, []))[1].append((slot, name))
     for slot, names in known.slots.items():
         if slot.startswith(("label", "prose")):
