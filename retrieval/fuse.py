@@ -50,9 +50,10 @@ class Weights:
 
 CALIBRATED = Weights()
 _INTERCEPT = {"en": -20.8, "ja": -22.6, "zh": -21.0}
-_AT_HOME = 1.5
-"""Log-odds by which a question is likelier meant for a document in its own language, where there are any. In the order
-it counts twice: a page in another language must be the likelier one by far before a reader would rather have it."""
+_ELSEWHERE = 2.0
+"""Log-odds by which a question is less likely meant for a document in another language, where its own has any."""
+_FIRST = 1.0
+"""Log-odds by which such a document must be the likelier one beyond that before a reader would rather have it."""
 
 
 def fuse(
@@ -107,7 +108,7 @@ def merge(
 
     def odds(chunk: Chunk) -> float:
         sure = min(max(trust[chunk], 1e-9), 1 - 1e-9)
-        return math.log(sure / (1 - sure)) + (_AT_HOME if family_of(langs[chunk]) == asked else 0.0)
+        return math.log(sure / (1 - sure)) + (_FIRST if family_of(langs[chunk]) == asked else 0.0)
 
     waiting = [deque(ranked) for ranking in rankings if (ranked := [chunk for chunk in ranking if chunk in trust])]
     merged: list[Chunk] = []
@@ -132,7 +133,7 @@ def confidence(cosine: float, coverage: float, *, asked: str, written: str, riva
     else:
         z = 19.4 * cosine + 9.8 * coverage + _INTERCEPT[question]
     if rivalled and question != chunk:
-        z -= _AT_HOME
+        z -= _ELSEWHERE
     return 1 / (1 + math.exp(-max(-60.0, min(60.0, z))))
 
 
