@@ -6,10 +6,15 @@ from common.language import language_of
 from serving.chat.guard import HELD_AGAINST, Guard
 from tests.serving.documents import SETS, SHARED, Marked, answers, evidence
 
-ANSWERS = [answer for file in SETS for answer in answers(file)]
+# A whole annual report takes seconds to read.
+ANSWERS = [
+    pytest.param(one, id=one.name, marks=[pytest.mark.full] if one.shared else [])
+    for file in SETS
+    for one in answers(file)
+]
 
 
-@pytest.mark.parametrize("answer", ANSWERS, ids=lambda answer: answer.name)
+@pytest.mark.parametrize("answer", ANSWERS)
 def test_right_figures_pass_and_wrong_ones_do_not(answer: Marked) -> None:
     """Each marked figure is held against the answer or not, as marked; what is not marked is not held."""
     if answer.shared and not (SHARED / answer.evidence[0]).exists():
