@@ -19,6 +19,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +27,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.evidence import WEAK_BELOW
-from common.language import language_of
+from common.language import family_of, language_of
 from common.settings import Embedder as EmbedderSettings
+from retrieval.bags import coverage
 from retrieval.embed import Embedder, Vectors, open_embedder
-from retrieval.fuse import BEST, Weights, confidence, fuse
+from retrieval.fuse import BEST, Weights, confidence, fuse, fuse_apart, merge
 from retrieval.lexical import Lexical
 
 RESULTS = Path(__file__).parent / "results"
 SHARES = tuple(np.linspace(0, 1, 21).tolist())
 SHARPNESSES = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
 HELD_OUT = "held out"
+DEPTH = 10
 THRESHOLDS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5)
 
 
@@ -48,6 +51,7 @@ class Set:
     texts: list[str]
     questions: list[str]
     right: list[int]
+    mixed: bool = False
 
 
 class Cached:
@@ -95,6 +99,18 @@ def load(data: Path, across: Sequence[str]) -> list[Set]:
     return sets
 
 
+def mixed(sets: Sequence[Set]) -> list[Set]:
+    """The same questions, each over the passages of all sets together."""
+    folders = {data.texts[0]: data for data in sets}
+    titles = [title for data in folders.values() for title in data.titles]
+    texts = [text for data in folders.values() for text in data.texts]
+    first = dict(zip(folders, accumulate((len(data.texts) for data in folders.values()), initial=0), strict=False))
+    return [
+        Set(f"{data.name}, mixed", titles, texts, data.questions, [first[data.texts[0]] + i for i in data.right], True)
+        for data in sets
+    ]
+
+
 @dataclass(frozen=True)
 class Ranks:
     """For each question the place of the right passage, 0 the first, by each way of searching."""
@@ -108,7 +124,7 @@ class Ranks:
 def measure(data: Set, embedder: Cached) -> Ranks:
     texts = [f"{title}\n{text}" for title, text in zip(data.titles, data.texts, strict=True)]
     cosines = embedder.questions(data.questions) @ embedder.passages(texts).T
-    langs = dict(enumerate(language_of(text) for text in data.texts))
+    langs: dict[int, str] = dict(enumerate(language_of(text) for text in data.texts))
     names = [str(i) for i in range(len(texts))]
     same_title = [{i for i, title in enumerate(data.titles) if title == data.titles[right]} for right in data.right]
     ways: dict[str, list[int]] = {"vectors": [], "terms": [], "fused": []}
@@ -119,28 +135,46 @@ def measure(data: Set, embedder: Cached) -> Ranks:
         index.add((name, "t", "k", text) for name, text in zip(names, texts, strict=True))
         index.commit()
         for i, question in enumerate(data.questions):
-            dense = _best(dict(enumerate(cosines[i].tolist())), frozenset())
+            near = dict(enumerate(cosines[i].tolist()))
             found = {int(name): score for name, score in index.search("t", ["k"], question, 200)}
-            asked = language_of(question)
             for missing, kept in zip((set(), {data.right[i]}, same_title[i]), trust, strict=True):
-                near = _best(dict(enumerate(cosines[i].tolist())), missing)
-                ranked = [chunk for chunk, _ in fuse(question, near, _best(found, missing), langs)]
-                shares = index.coverage(question, [texts[chunk] for chunk in ranked[:4]])
-                kept.append(
-                    max(
-                        confidence(float(cosines[i, chunk]), float(share), asked=asked, written=langs[chunk])
-                        for chunk, share in zip(ranked, shares, strict=False)
-                    )
-                )
+                lists = _nearest(near, langs, missing), _best(found, missing)
+                rankings = [ranked[:DEPTH] for ranked in fuse_apart(question, *lists, langs)]
+                sure = _trust(question, near, langs, texts, rankings)
+                ranked = merge(question, rankings, langs, sure)
+                kept.append(max(sure[chunk] for chunk in ranked[:4]))
                 if not missing:
-                    lists = (question, near, _best(found, missing), langs)
-                    shared.append([fuse(*lists, Weights(share, share, share, share)) for share in SHARES])
-                    for way, order in (("vectors", list(dense)), ("terms", list(found)), ("fused", ranked)):
-                        ways[way].append(order.index(data.right[i]) if data.right[i] in order else len(texts))
+                    if not data.mixed:
+                        weights = [Weights(share, share, share, share) for share in SHARES]
+                        shared.append([fuse(question, *lists, langs, weighed) for weighed in weights])
+                    for way, order in (("vectors", _best(near, missing)), ("terms", found), ("fused", ranked)):
+                        places = list(order)
+                        ways[way].append(places.index(data.right[i]) if data.right[i] in places else len(texts))
         index.close()
-    ways[HELD_OUT] = _held_out(shared, data.right)
-    ways["LlamaIndex"] = _llama_index(data, texts, embedder)
+    if not data.mixed:
+        ways[HELD_OUT] = _held_out(shared, data.right)
+        ways["LlamaIndex"] = _llama_index(data, texts, embedder)
     return Ranks({way: np.array(places) for way, places in ways.items()}, *(np.array(values) for values in trust))
+
+
+def _nearest(near: dict[int, float], langs: dict[int, str], missing: set[int]) -> dict[int, float]:
+    """The nearest of each language, as search takes them."""
+    nearest: dict[int, float] = {}
+    for family in {family_of(lang) for lang in langs.values()}:
+        nearest |= _best({chunk: near[chunk] for chunk in near if family_of(langs[chunk]) == family}, missing)
+    return nearest
+
+
+def _trust(
+    question: str, near: dict[int, float], langs: dict[int, str], texts: list[str], rankings: list[list[int]]
+) -> dict[int, float]:
+    found = [chunk for ranked in rankings for chunk in ranked]
+    asked = language_of(question)
+    rivalled = family_of(asked) in {family_of(langs[chunk]) for chunk in found}
+    return {
+        chunk: confidence(near[chunk], float(share), asked=asked, written=langs[chunk], rivalled=rivalled)
+        for chunk, share in zip(found, coverage(question, [texts[chunk] for chunk in found]), strict=True)
+    }
 
 
 def _best(scores: dict[int, float], missing: set[int] | frozenset[int]) -> dict[int, float]:
@@ -221,7 +255,8 @@ def report(results: dict[str, Ranks]) -> str:
     lines = ["# Retrieval", "", "Printed by `python -m benchmarks.retrieval`.", ""]
     lines += [
         "`fused` has the shipped weights, calibrated on the even questions. `held out` ranks each half of the "
-        "questions with the weight that fits the other half best, so that none was calibrated on.",
+        "questions with the weight that fits the other half best, so that none was calibrated on. `mixed` asks the "
+        "same questions over the passages of all languages together.",
         "",
     ]
     lines += [
@@ -265,6 +300,7 @@ def main() -> int:
         return 1
     embedder = Cached(chosen.cache)
     sets = [data for data in load(chosen.data, chosen.across) if not chosen.only or data.name in chosen.only]
+    sets += mixed(sets) if len(sets) > 1 else []
     text = report({data.name: measure(data, embedder) for data in sets})
     print(text)
     RESULTS.mkdir(exist_ok=True)
