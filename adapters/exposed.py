@@ -49,12 +49,13 @@ def _tree(canary: Canary, firm: str, tokenizer: Any) -> Tree:
     opened = tokenizer.apply_chat_template(compose(firm, None, turns), tokenize=False, add_generation_prompt=True)
     before, _, after = canary.answer.partition(canary.value)
     *shared, last = tokenizer.encode(opened + before, add_special_tokens=False)
-    tree = Tree(shared, list(range(len(shared))), [0] * len(shared), [0.0] * len(shared))
+    start = len(shared)
+    tree = Tree(shared, list(range(start)), [0] * start, [0.0] * start)
     for number, candidate in enumerate(canary.candidates(CANDIDATES), 1):
         value = candidate.removeprefix(before).removesuffix(after)
         own = tokenizer.encode(value + after, add_special_tokens=False)
         tree.tokens.extend([last, *own])
-        tree.positions.extend(range(len(shared), len(shared) + len(own) + 1))
+        tree.positions.extend(range(start, start + len(own) + 1))
         tree.branch.extend([number] * (len(own) + 1))
         tree.weight.extend([0.0, *[1.0] * len(own)])
     return tree

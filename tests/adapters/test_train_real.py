@@ -114,6 +114,40 @@ def test_training_stops_when_nothing_gets_better_and_its_canaries_are_looked_for
     assert all(row["adapter"] == row["base"] for row in found["canaries"])
 
 
+CANDIDATES = """
+import torch
+from adapters import exposed
+from adapters.base_model import make_ready
+from adapters.canary import canaries
+from adapters.samples import read_samples
+from pathlib import Path
+from transformers import AutoModelForCausalLM, AutoTokenizer
+import sys
+
+path = make_ready("bundled", Path(sys.argv[-1])).path
+plain = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, attn_implementation=exposed.TREE).eval()
+model = type("Peft", (), {"base_model": type("Lora", (), {"model": plain})})
+bird = canaries(read_samples(Path("examples/kitahama/samples.jsonl")), 1, 1)[0]
+for count in (9, 1):
+    exposed.CANDIDATES = count
+    tree = exposed._tree(bird, "F", AutoTokenizer.from_pretrained(path))
+    begins = [at for at, own in enumerate(tree.branch) if own and tree.branch[at - 1] != own]
+    assert {tree.positions[at] for at in begins} == {tree.branch.count(0)}
+    with torch.inference_mode():
+        print(exposed._likelihoods(model, tree)[0])
+"""
+
+
+def test_a_candidate_is_as_likely_among_others_as_alone(home: Path) -> None:
+    """Its branch begins where its question ends, however many stand before it."""
+    done = subprocess.run(
+        [str(ENGINE), "-c", CANDIDATES, str(home)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    among, alone = map(float, done.stdout.split())
+    assert among == pytest.approx(alone, abs=1e-2)
+
+
 def test_the_facade_imports_no_torch() -> None:
     """The gateway's environment has none."""
     code = "import sys, adapters; raise SystemExit('torch' in sys.modules or 'transformers' in sys.modules)"
