@@ -23,6 +23,7 @@ import httpx
 from benchmarks.sample_cases import wilson
 from benchmarks.stack import machine, publish
 from common.evidence import WEAK_BELOW, Evidence, Findings
+from common.language import language_of
 from common.principal import Principal, Scope
 from common.settings import FolderSource, Settings
 from retrieval.knowledge import Knowledge
@@ -78,7 +79,7 @@ def ways(knowledge: Knowledge, rewrite: Callable[[dict[str, Any]], str] | None) 
         context = in_context(asked)
         if context is None:
             return search(asked.question)
-        return join(search(asked.question, DEPTH), search(context, DEPTH), 3, WEAK_BELOW)
+        return join(search(asked.question, DEPTH), search(context, DEPTH), language_of(asked.question), 3, WEAK_BELOW)
 
     found: dict[str, Way] = {
         "the last message alone": lambda row: search(request(row).question),

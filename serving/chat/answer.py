@@ -121,7 +121,7 @@ async def retrieve(course: Course) -> Findings | None:
             alone = await search(course, asked.question, asked.groundtone.as_of, depth)
             within = await search(course, context, alone.snapshot, depth)
             least = WEAK_BELOW if pinned.policy.min_evidence is None else pinned.policy.min_evidence
-            findings = join(alone, within, top_k, least)
+            findings = join(alone, within, pinned.language, top_k, least)
     if asked.groundtone.as_of is None:
         SNAPSHOT_HEAD.set(findings.snapshot)
     if is_courtesy(asked.question):

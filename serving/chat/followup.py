@@ -10,7 +10,7 @@ from a new question, because none is needed: a new question's own ranking carrie
 from dataclasses import replace
 
 from common.evidence import Evidence, Findings
-from common.language import is_courtesy
+from common.language import Language, family_of, is_courtesy
 from serving.chat.request import ChatRequest, Role
 
 EARLIER = 2
@@ -32,10 +32,12 @@ def in_context(request: ChatRequest) -> str | None:
     return " ".join([*context, last])
 
 
-def join(alone: Findings, within: Findings, top_k: int, weak_below: float) -> Findings:
+def join(alone: Findings, within: Findings, language: Language, top_k: int, weak_below: float) -> Findings:
     """The best `top_k` of both rankings, each with the better of its scores; weak if the first is below the bound.
 
     Outside the scope where both are: "and for students?" alone is about school.
+    Another language than the asker's comes after its own, where that has evidence: a text without a subject, or with
+    two, is trusted little anywhere, and would go astray.
     The first, and not the best: the chunk that answered the question before scores well whatever is asked now.
     """
     found: dict[str, Evidence] = {}
@@ -45,6 +47,10 @@ def join(alone: Findings, within: Findings, top_k: int, weak_below: float) -> Fi
             places[one.chunk] = places.get(one.chunk, 0.0) + 1 / (_K + place)
             known = found.get(one.chunk, one)
             found[one.chunk] = one if one.score > known.score else known
-    best = tuple(sorted(found.values(), key=lambda one: -places[one.chunk])[:top_k])
+    ranked = sorted(found.values(), key=lambda one: -places[one.chunk])
+    own = [one for one in ranked if family_of(one.lang) == family_of(language)]
+    if own and own[0].score >= weak_below:
+        ranked = own + [one for one in ranked if one not in own]
+    best = tuple(ranked[:top_k])
     weak = not best or best[0].score < weak_below
     return replace(within, evidence=best, weak=weak, outside=alone.outside and within.outside)

@@ -1,17 +1,20 @@
 """A conversation: follow-ups are searched in their context, histories fit the window, and what was left out is told."""
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from common.evidence import Evidence, Findings
+from common.language import Language
 from common.settings import Policy
 from serving.chat.followup import in_context, join
 from serving.chat.request import ChatRequest
 from tests.fakes.knowledge import evidence
 from tests.serving.conftest import Gateway
 
+EN = Language.ENGLISH
 GOLD = evidence("The annual fee of the Harbour Gold Card is 11,000 yen.", "gold.md")
 PREMIUM = evidence("The annual fee of the Harbour Premium Card is 38,500 yen.", "premium.md")
 LOUNGES = evidence("The Harbour Premium Card opens 8 lounges.", "lounges.md")
@@ -80,27 +83,34 @@ def test_the_context_is_the_last_two_questions_and_never_an_answer() -> None:
 def test_what_both_rankings_find_stands_first() -> None:
     """The chunk that was just answered leads one ranking, a neighbour of the new subject the other."""
     alone, within = findings(LOUNGES, PREMIUM), findings(GOLD, PREMIUM)
-    assert join(alone, within, 2, 0.1).evidence[0].document == "premium.md"
+    assert join(alone, within, EN, 2, 0.1).evidence[0].document == "premium.md"
 
 
 def test_a_new_question_keeps_its_own_best_chunk() -> None:
     """Behind the old question it may find nothing of its own; alone it does."""
     alone, within = findings(LOUNGES, PREMIUM), findings(GOLD, LOUNGES)
-    assert join(alone, within, 1, 0.1).evidence == (LOUNGES,)
+    assert join(alone, within, EN, 1, 0.1).evidence == (LOUNGES,)
 
 
 @pytest.mark.parametrize(("score", "weak"), [(0.05, True), (0.2, False)])
 def test_joined_rankings_are_as_weak_as_their_best_chunk(score: float, weak: bool) -> None:
     """A strong chunk that did not come first does not carry an answer about something else."""
     low, high = evidence("a", "a.md", score=score), evidence("b", "b.md", score=0.9)
-    assert join(findings(low, high), findings(low), 2, 0.1).weak is weak
+    assert join(findings(low, high), findings(low), EN, 2, 0.1).weak is weak
+
+
+@pytest.mark.parametrize(("score", "first"), [(0.2, "en.md"), (0.05, "ja.md")])
+def test_another_language_comes_after_the_askers_own(score: float, first: str) -> None:
+    """Where that has evidence; else the other language's answer is the one."""
+    own, other = evidence("a", "en.md", score=score), replace(evidence("b", "ja.md", score=0.6), lang="ja")
+    assert join(findings(other, own), findings(other, own), EN, 1, 0.1).evidence[0].document == first
 
 
 def test_a_follow_up_is_outside_the_scope_only_where_its_context_is_too() -> None:
     """Alone "and for students?" is about school."""
     here, there = findings(GOLD), Findings(7, False, (GOLD,), outside=True)
-    assert join(there, there, 1, 0.1).outside
-    assert not join(there, here, 1, 0.1).outside
+    assert join(there, there, EN, 1, 0.1).outside
+    assert not join(there, here, EN, 1, 0.1).outside
 
 
 @pytest.mark.parametrize(
