@@ -54,6 +54,8 @@ _ELSEWHERE = 2.0
 """Log-odds by which a question is less likely meant for a document in another language, where its own has any."""
 _FIRST = 1.0
 """Log-odds by which such a document must be the likelier one beyond that before a reader would rather have it."""
+_WILL_DO = 0.3
+"""Confidence from which what stands in the asker's own language goes first, whatever another language has."""
 
 
 def fuse(
@@ -102,6 +104,8 @@ def merge(
 ) -> list[Chunk]:
     """One ranking of several: again and again the first of that ranking whose first is likeliest to answer.
 
+    The asker's own language goes first as long as what it has will do: another embedder's cosines make confidence
+    between languages too high or too low, and a right answer must not be lost to that.
     `trust` holds each chunk's `confidence`; chunks without are left out. Within its language a chunk keeps its place.
     """
     asked = family_of(language_of(question))
@@ -113,7 +117,8 @@ def merge(
     waiting = [deque(ranked) for ranking in rankings if (ranked := [chunk for chunk in ranking if chunk in trust])]
     merged: list[Chunk] = []
     while waiting:
-        first = max(waiting, key=lambda ranked: odds(ranked[0]))
+        own = next((r for r in waiting if family_of(langs[r[0]]) == asked and trust[r[0]] >= _WILL_DO), None)
+        first = own or max(waiting, key=lambda ranked: odds(ranked[0]))
         merged.append(first.popleft())
         waiting = [ranked for ranked in waiting if ranked]
     return merged

@@ -42,7 +42,7 @@ class Replica:
 
     `in_flight` counts its answers in the making, by model; `verified` is when an adapter that it was seen to serve was
     last needed, on the monotonic clock. A `suspect` failed a request: others are asked first, until the next check has
-    it generate.
+    it generate. `looked` is set once it was looked at, whatever was seen.
     """
 
     url: str
@@ -52,6 +52,7 @@ class Replica:
     models: frozenset[str] = frozenset()
     problem: str | None = "starting"
     suspect: bool = False
+    looked: asyncio.Event = field(default_factory=asyncio.Event)
     verified: dict[str, float] = field(default_factory=dict[str, float])
 
     @asynccontextmanager

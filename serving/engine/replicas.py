@@ -11,7 +11,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Collection, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Self
 
 import aiohttp
@@ -27,6 +27,7 @@ from serving.pool import pool
 log = logging.getLogger("groundtone.engine")
 
 CHECK_SECONDS = 1.0
+FIRST_LOOK_SECONDS = 5.0
 UNUSED_SECONDS = 30.0
 """Longer than another gateway takes to see that a channel moved, and to send what it pinned before."""
 FOLLOW_SECONDS = 10.0
@@ -56,6 +57,10 @@ class Replicas:
             await replicas.read_channels()
             watchers = [asyncio.create_task(replicas._watch(replica)) for replica in replicas._replicas]
             watchers.append(asyncio.create_task(replicas._follow_channels()))
+            # A worker that was asked before it had looked would say that there is no engine.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FIRST_LOOK_SECONDS):
+                    await asyncio.gather(*(replica.looked.wait() for replica in replicas._replicas))
             try:
                 yield replicas
             finally:
@@ -89,9 +94,12 @@ class Replicas:
         """Why no replica can answer; empty when one can."""
         if not self._replicas:
             return ["no engine is configured"]
-        if any(replica.problem is None for replica in self._replicas):
+        if any(replica.problem is None and not replica.suspect for replica in self._replicas):
             return []
-        return [f"engine {index}: {replica.problem}" for index, replica in enumerate(self._replicas)]
+        return [
+            f"engine {index}: {replica.problem or 'failed, and is being checked'}"
+            for index, replica in enumerate(self._replicas)
+        ]
 
     @asynccontextmanager
     async def stream(self, model: str, payload: dict[str, Any]) -> AsyncGenerator[AsyncGenerator[Event]]:
@@ -168,6 +176,7 @@ class Replicas:
             except Exception:
                 log.exception("checking engine %s failed", replica.url)
             ENGINE_UP.labels(replica.url).set(replica.problem is None)
+            replica.looked.set()
             await asyncio.sleep(CHECK_SECONDS)
 
     async def _follow_channels(self) -> None:

@@ -142,7 +142,7 @@ def test_the_search_of_the_contract_has_its_shape(client: TestClient) -> None:
     """`results` with document, chunk, revision, score, title, text, page, span."""
     put(client, "a.md", "# Fruit\n\nThe apple costs 1 yen.")
     answer = client.post("/v1/knowledge/kb/search", json={"query": "apple costs", "top_k": 1, "filters": None}).json()
-    assert {"snapshot", "weak", "results", "reranked"} == set(answer)
+    assert {"snapshot", "weak", "outside", "results", "reranked"} == set(answer)
     shape = {"document", "chunk", "revision", "score", "title", "text", "page", "span"}
     assert shape <= set(answer["results"][0])
 

@@ -52,6 +52,12 @@ def test_another_language_comes_first_only_where_the_askers_own_knows_little(own
     assert merge("年費是多少？", [["far", "unknown"]], langs, trust) == ["far"]
 
 
+def test_what_will_do_in_the_askers_language_goes_first() -> None:
+    """However sure another language looks: with another embedder's cosines it may always look so."""
+    langs = {"far": "en", "own": "zh-TW"}
+    assert merge("年費是多少？", [["far"], ["own"]], langs, {"far": 0.999, "own": 0.4}) == ["own", "far"]
+
+
 @pytest.mark.parametrize(
     ("dense", "lexical", "expected"),
     [

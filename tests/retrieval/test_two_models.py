@@ -27,7 +27,7 @@ TEXTS = {
 }
 QUESTIONS = {
     "en": "How much does the Gold Card cost a year?",
-    "en-more": "I can't find my card, whom do I call?",
+    "en-more": "Where do I report a lost card?",
     "ja": "定期預金の金利はいくらですか？",
     "ja-more": "窓口の休みはいつですか？",
     "zh": "信用卡年費是多少？",
