@@ -31,7 +31,11 @@ _HEDGED = re.compile(r"[约約近逾超]|ほぼ|およそ|強|弱")
 _TENTH = 2
 """Points by which about three tenths may be off."""
 _PERCENT = re.compile(r"[%％割成‰点點]|per ?cent|pct|bps?\b|point|分之|パーセント|ポイント", re.IGNORECASE)
-_SCALED = re.compile(r"(?i:thousand|million|billion|trillion|bn|mn|tn)|\d ?[KMB]\b|[万萬億亿兆千百]")
+_SCALED = re.compile(
+    r"(?i:thousand|million|billion|trillion|bn|mn|tn)|\d ?[KMB]\b|\d ?[千百]"
+    r"|[万萬億亿兆](?![〇零一二三四五六七八九十百千\d])"
+)
+"""A figure that ends in a scale: 九千七百三十 is written to its last digit."""
 
 
 def rounds(figure: Figure, exact: Figure, sentence: str) -> bool:
