@@ -226,7 +226,7 @@ def named(name: str) -> Callable[[Path], None]:
         lambda folder: (folder / "manifest.json").write_bytes(b'{"format":1}'),
         lambda folder: (folder / "manifest.json").write_bytes(b'{"format":2,"files":{}}'),
         named("../outside"),
-        named("/tmp/outside"),
+        named("/groundtone-outside"),
         named("adapters/../../outside"),
         named("admin.key"),
     ],
@@ -250,7 +250,7 @@ def test_a_damaged_backup_is_refused_and_nothing_is_put_in_place(
     assert list(elsewhere.home.path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["../outside", "/tmp/groundtone-outside", "adapters/../../outside"])
+@pytest.mark.parametrize("name", ["../outside", "/groundtone-outside", "adapters/../../outside"])
 @pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE])
 def test_an_archive_can_not_write_elsewhere(
     made: Path, elsewhere: Firm, tmp_path: Path, name: str, kind: bytes
@@ -266,11 +266,11 @@ def test_an_archive_can_not_write_elsewhere(
     with pytest.raises(Damaged):
         backup.restore(elsewhere.settings, tmp_path / "bad.tar", None)
     assert {path for path in tmp_path.rglob("*") if not path.is_relative_to(elsewhere.home.path)} == before
-    assert not Path("/tmp/groundtone-outside").exists()
+    assert not Path("/groundtone-outside").exists()
 
 
 @pytest.mark.parametrize(
-    "name", ["../outside", "/tmp/groundtone-outside", "adapters/../../outside", "adapters/.hidden", "admin.key"]
+    "name", ["../outside", "/groundtone-outside", "adapters/../../outside", "adapters/.hidden", "admin.key"]
 )
 def test_a_manifest_can_not_name_a_place_elsewhere(elsewhere: Firm, tmp_path: Path, name: str) -> None:
     """Nor a key of the state folder, with a file of that name and digest in the archive."""
@@ -283,7 +283,7 @@ def test_a_manifest_can_not_name_a_place_elsewhere(elsewhere: Firm, tmp_path: Pa
     with pytest.raises(Damaged, match="names files"):
         backup.restore(elsewhere.settings, tmp_path / "bad.tar", None)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.tar", "there"]
-    assert not Path("/tmp/groundtone-outside").exists()
+    assert not Path("/groundtone-outside").exists()
 
 
 @pytest.mark.parametrize("name", ["kept.tar", "kept.tar.gz"])
