@@ -38,6 +38,7 @@ _log = logging.getLogger(__name__)
 MOST_RESULTS = 50
 _REMEMBERED = 1024
 _LONGEST_QUESTION = 8_000
+_LONGEST_SCOPE = 4_000
 
 
 class Search:
@@ -80,7 +81,7 @@ class Search:
 
         Raises NotFound for an unknown knowledge base or snapshot, Gone for a dropped one, InvalidRequest.
         """
-        _check(question, top_k)
+        _check(question, top_k, scope)
         checked = check_filters(filters)
         indexes = self._chosen(other_embedder)
         asked = self._embed(indexes.embedder, question)
@@ -209,7 +210,7 @@ def _evidence(chunk: Chunk, score: float, secret: bytes) -> Evidence:
     )
 
 
-def _check(question: str, top_k: int) -> None:
+def _check(question: str, top_k: int, scope: Sequence[str]) -> None:
     if not question.strip():
         raise InvalidRequest("The question is empty.", "Send some text to search for.", param="question")
     if len(question) > _LONGEST_QUESTION:
@@ -217,3 +218,7 @@ def _check(question: str, top_k: int) -> None:
         raise InvalidRequest("The question is too long to search with.", do, param="question")
     if not 1 <= top_k <= MOST_RESULTS:
         raise InvalidRequest("top_k is out of range.", f"Use 1 to {MOST_RESULTS}.", param="top_k")
+    if sum(map(len, scope)) > _LONGEST_SCOPE:
+        # Each scope is embedded, so an unbounded one would hold up the questions of others.
+        do = f"Send at most {_LONGEST_SCOPE:,} characters in all."
+        raise InvalidRequest("The scope is too long to compare with.", do, param="scope")

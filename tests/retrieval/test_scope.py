@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from common.errors import InvalidRequest
 from common.settings import Assistant
 from common.settings import Embedder as Chosen
 from retrieval.embed import Embedder, open_embedder
@@ -63,6 +64,18 @@ def test_the_search_says_it(embedder: Embedder, tmp_path: Path) -> None:
         assert house.search("Tell me a joke.", scope=BANK).outside
         assert not house.search("Tell me a joke.").outside
         assert not house.search("What does a transfer cost?", scope=BANK).outside
+    finally:
+        house.close()
+
+
+def test_an_endless_scope_is_refused(tmp_path: Path) -> None:
+    """It would be embedded while others wait."""
+    house = House(tmp_path, "http://127.0.0.1:9")
+    house.open()
+    house.base()
+    try:
+        with pytest.raises(InvalidRequest, match="too long"):
+            house.search("What does a transfer cost?", scope=["cards"] * 1_000)
     finally:
         house.close()
 
