@@ -7,7 +7,7 @@ is durable; however it ends, an outcome follows.
 """
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -46,6 +46,7 @@ class Course:
     pinned: Pinned
     entry: Entry
     started: float
+    begun: Callable[[], bool]
     findings: Findings | None = None
     aside: Aside = field(default_factory=Aside)
 
@@ -54,10 +55,14 @@ class Course:
         return Opened(self.entry.receipt, self.pinned.assistant.name, self.pinned.adapter, snapshot)
 
 
-async def answer(services: Services, principal: Principal, request: ChatRequest, request_id: str) -> Steps:
-    """The events of one answer: `Opened` once, then chunks, then `Finish`.
+async def answer(
+    services: Services, principal: Principal, request: ChatRequest, request_id: str, begun: Callable[[], bool]
+) -> Steps:
+    """The events of one answer: `Opened`, then chunks, then `Finish`.
 
-    Raises GroundtoneError: before `Opened` where nothing was answered, after it where the answer broke off.
+    As long as `begun` says that nothing has left for the client, another replica may begin it anew: then `Opened` comes
+    again, and what came before counts no more. Raises GroundtoneError: before `Opened` where nothing was answered,
+    after it where the answer broke off.
     """
     started = time.perf_counter()
     assistant = admit(services, principal, request)
@@ -65,7 +70,7 @@ async def answer(services: Services, principal: Principal, request: ChatRequest,
         pinned = pin(services, principal, assistant, request)
         async with services.record.bracket(principal, intent(pinned, request, request_id)) as entry:
             await turn
-            course = Course(services, principal, request, pinned, entry, started)
+            course = Course(services, principal, request, pinned, entry, started, begun)
             course.findings = await retrieve(course)
             async with aclosing(abstain(course) if abstains(course) else generate(course)) as steps:
                 async for step in steps:
@@ -210,16 +215,30 @@ async def generate(course: Course) -> Steps:
     await course.entry.durable()
     usage: dict[str, Any] | None = None
     before: float | None = None
-    noted = course.entry.note
-    async with regenerate.stream(services.engine, pinned.model, payload, transducer, pinned.language, noted) as events:
+    opened = False
+
+    def anew() -> bool:
+        nonlocal opened
+        if course.begun():
+            return False
+        transducer.restart()
+        links.restart()
+        opened = False
+        return True
+
+    async with regenerate.stream(
+        services.engine, pinned.model, payload, transducer, pinned.language, course.entry.note, anew
+    ) as events:
         async for event in events:
             now = time.perf_counter()
             if before is None:
                 FIRST_TOKEN.observe(now - course.started)
-                yield course.opened()
             else:
                 INTER_TOKEN.observe(now - before)
             before = now
+            if not opened:
+                opened = True
+                yield course.opened()
             usage = event.get("usage") or usage
             for clean in links.feed(event) if event["choices"] else ():
                 for out in transducer.feed(clean):

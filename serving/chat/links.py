@@ -76,6 +76,10 @@ class Links:
     def _known_to_tools(self) -> Known:
         return Known(self._evidence, (*self._own, *self._passed))
 
+    def restart(self) -> None:
+        """Forgets what it was fed."""
+        self._choices.clear()
+
     def feed(self, event: Event) -> list[Event]:
         """Takes one event with one choice and gives those that may go on."""
         wire = event["choices"][0]

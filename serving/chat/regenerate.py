@@ -6,7 +6,7 @@ as a whole before anything leaves; one that holds is passed on as it came.
 
 import copy
 from collections.abc import AsyncGenerator, AsyncIterable, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 from common.language import Language
@@ -30,29 +30,34 @@ async def stream(
     transducer: Transducer,
     language: Language,
     note: Callable[..., None],
+    anew: Callable[[], bool],
 ) -> AsyncGenerator[AsyncIterable[Event]]:
     """The engine's events for `transducer`; those of a second answer where its trial holds something against the first.
 
-    `note` takes what the record keeps of the first. Raises what the engine's stream raises.
+    `note` takes what the record keeps of the first. `anew` is as of the engine's stream, which raises what is raised.
     """
-    if not transducer.tries_twice:
-        async with engine.stream(model, payload) as events:
-            yield events
-        return
-    trial = transducer.trial()
-    first: list[Event] = []
-    async with engine.stream(model, payload) as events:
-        async for event in events:
-            first.append(event)
-            if event["choices"]:
-                trial.feed(copy.deepcopy(event))
-    conclusion = trial.conclude()
-    if conclusion.verdict is not Verdict.WITHHELD:
-        yield _again(first)
-        return
-    transducer.regenerated = True
-    note(first_answer={"output": conclusion.raw, "refused_figures": conclusion.refused})
-    async with engine.stream(model, _with_rule(payload, language)) as events:
+    if transducer.tries_twice:
+        trial = transducer.trial()
+        first: list[Event] = []
+
+        def forget() -> bool:
+            first.clear()
+            trial.restart()
+            return True
+
+        async with aclosing(engine.stream(model, payload, forget)) as events:
+            async for event in events:
+                first.append(event)
+                if event["choices"]:
+                    trial.feed(copy.deepcopy(event))
+        conclusion = trial.conclude()
+        if conclusion.verdict is not Verdict.WITHHELD:
+            yield _again(first)
+            return
+        transducer.regenerated = True
+        note(first_answer={"output": conclusion.raw, "refused_figures": conclusion.refused})
+        payload = _with_rule(payload, language)
+    async with aclosing(engine.stream(model, payload, anew)) as events:
         yield events
 
 

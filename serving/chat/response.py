@@ -16,9 +16,9 @@ from starlette.types import Receive, Scope, Send
 from common.errors import Draining, GroundtoneError, InternalError
 from common.principal import Principal
 from serving.audit.repeats import Kept, Repeats
-from serving.chat.answer import answer
+from serving.chat.answer import Steps, answer
 from serving.chat.request import ChatRequest
-from serving.chat.wire import DONE, Completion, Finish, Opened, finishing, frame, stamped, usage_chunk
+from serving.chat.wire import DONE, Completion, Finish, Opened, finishing, frame, says_something, stamped, usage_chunk
 from serving.metrics import ERRORS
 from serving.services import Services
 
@@ -83,14 +83,17 @@ class AnswerResponse(Response):
     async def _answer(self, send: Send) -> None:
         await (self._stream(send) if self._request.stream else self._whole(send))
 
+    def _steps(self) -> Steps:
+        return answer(self._services, self._principal, self._request, self._request_id, lambda: self._begun)
+
     async def _whole(self, send: Send) -> None:
         completion = Completion()
         opened: Opened | None = None
         try:
-            async with aclosing(answer(self._services, self._principal, self._request, self._request_id)) as events:
+            async with aclosing(self._steps()) as events:
                 async for event in events:
                     if isinstance(event, Opened):
-                        opened = event
+                        opened, completion = event, Completion()
                     elif isinstance(event, Finish):
                         assert opened is not None
                         body = orjson.dumps(completion.whole(event, opened))
@@ -108,31 +111,38 @@ class AnswerResponse(Response):
     async def _stream(self, send: Send) -> None:
         opened: Opened | None = None
         usage = bool(self._request.stream_options and self._request.stream_options.include_usage)
+        waiting: list[bytes] = []
 
         async def out(body: bytes, more: bool = True) -> None:
+            assert opened is not None
+            if not self._begun:
+                await self._start(send, 200, _EVENTS, opened.headers())
             if self._repeats is not None:
                 self._said.append(body)
             if not more:
-                assert opened is not None
                 await self._keep(_EVENTS, opened, b"".join(self._said))
             await send({"type": "http.response.body", "body": body, "more_body": more})
             # After a client left, send returns at once; an answer that never awaits would starve the loop.
             await asyncio.sleep(0)
 
         try:
-            async with aclosing(answer(self._services, self._principal, self._request, self._request_id)) as events:
+            async with aclosing(self._steps()) as events:
                 async for event in events:
                     if isinstance(event, Opened):
                         opened = event
-                        await self._start(send, 200, _EVENTS, opened.headers())
+                        waiting.clear()
                         continue
                     assert opened is not None
                     if isinstance(event, Finish):
                         frames = [frame(last) for last in finishing(event, opened)]
                         frames += [frame(usage_chunk(event, opened))] if usage else []
-                        await out(b"".join([*frames, DONE]), more=False)
-                    else:
-                        await out(frame(stamped(event, opened)))
+                        await out(b"".join([*waiting, *frames, DONE]), more=False)
+                        continue
+                    waiting.append(frame(stamped(event, opened)))
+                    # Whoever has only been told a role has no part of an answer yet.
+                    if self._begun or says_something(event):
+                        await out(b"".join(waiting))
+                        waiting.clear()
         except GroundtoneError as error:
             await self._fail(send, error)
         except Exception:

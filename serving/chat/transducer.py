@@ -113,8 +113,12 @@ class Transducer:
     def trial(self) -> Self:
         """Another pass over the same evidence, with nothing read yet."""
         other = copy.copy(self)
-        other.choices = [Choice(choice.index) for choice in self.choices]
+        other.restart()
         return other
+
+    def restart(self) -> None:
+        """Forgets what it was fed."""
+        self.choices = [Choice(choice.index) for choice in self.choices]
 
     def sent(self) -> list[str]:
         """What the client got of each choice so far."""

@@ -61,6 +61,12 @@ def stamped(event: Event, opened: Opened) -> Event:
     }
 
 
+def says_something(event: Event) -> bool:
+    """Whether any of its deltas holds more than a role."""
+    deltas = (wire.get("delta") or {} for wire in event["choices"])
+    return any(value for delta in deltas for key, value in delta.items() if key != "role")
+
+
 def attributed(groundtone: dict[str, Any], index: int) -> dict[str, Any]:
     """The citations of one choice in OpenAI's and in Azure's shape, for a message or a last delta."""
     mine = [c for c in groundtone["citations"] if c.get("choice", 0) == index]

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import AsyncGenerator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ import aiohttp
 import orjson
 from opentelemetry.trace import Span
 
-from common.errors import EngineUnavailable, ErrorCode, InvalidRequest
+from common.errors import ErrorCode, InvalidRequest
 from common.settings import Engine
 from common.traces import calling
 
@@ -24,15 +24,15 @@ _DATA = b"data:"
 _PROBE_TOKENS = 4
 
 
-class Unreachable(Exception):
-    """This replica did not take the request; nothing was generated, so another one may be asked."""
+class Failed(Exception):
+    """This replica did not bring an answer to its end."""
 
 
-class Full(Unreachable):
+class Full(Failed):
     """It takes no more requests for now, and is well."""
 
 
-class Gone(Unreachable):
+class Gone(Failed):
     """Nothing listens there."""
 
 
@@ -55,13 +55,10 @@ class Replica:
     looked: asyncio.Event = field(default_factory=asyncio.Event)
     verified: dict[str, float] = field(default_factory=dict[str, float])
 
-    @asynccontextmanager
-    async def stream(self, payload: dict[str, Any]) -> AsyncGenerator[AsyncGenerator[Event]]:
-        """The events of one chat completion. Leaving the block closes the connection, and vLLM stops generating.
+    async def stream(self, payload: dict[str, Any]) -> AsyncGenerator[Event]:
+        """The events of one chat completion. Closing it closes the connection, and vLLM stops generating.
 
-        vLLM sends its headers before it begins to generate, so they say nothing: the block is entered with the first
-        event. Raises Unreachable before it, EngineUnavailable after it or where the engine is silent for too long, and
-        InvalidRequest where vLLM refuses the request itself.
+        Raises Failed, at once or in the middle, and InvalidRequest where vLLM refuses the request itself.
         """
         body = orjson.dumps({**payload, "stream": True, "stream_options": {"include_usage": True}})
         timeout = aiohttp.ClientTimeout(
@@ -86,17 +83,12 @@ class Replica:
                     if response.status != 200:
                         raise _refused(response.status)
                     async with aclosing(self._events(response, payload["model"], span)) as events:
-                        try:
-                            first = await anext(events)
-                        except (EngineUnavailable, aiohttp.ClientPayloadError, StopAsyncIteration):
-                            raise Unreachable("no event") from None
-                        yield _with(first, events)
+                        async for event in events:
+                            yield event
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise Gone(type(error).__name__) from None
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-            raise Unreachable(type(error).__name__) from None
-        except (aiohttp.ClientError, TimeoutError):
-            raise _broke_off() from None
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise Failed(type(error).__name__) from None
         finally:
             self.in_flight[payload["model"]] -= 1
 
@@ -122,9 +114,9 @@ class Replica:
                     yield event
                     deadline.reschedule(clock() + patience)
         except ValueError:
-            raise _broke_off() from None
+            raise Failed("an event of more than 4 MiB") from None
         # vLLM always says [DONE]: a stream that just ends was cut.
-        raise _broke_off()
+        raise Failed("no [DONE]")
 
     async def served(self) -> tuple[str, frozenset[str]]:
         """The base model's name, and the names of all adapters. Raises aiohttp.ClientError or TimeoutError."""
@@ -188,24 +180,16 @@ class Replica:
         )
 
 
-async def _with(first: Event, events: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
-    yield first
-    async for event in events:
-        yield event
-
-
 def _checked(data: bytes, model: str) -> Event:
-    """One event of the engine, as it should be. Raises EngineUnavailable for anything else."""
+    """One event of the engine, as it should be. Raises Failed for anything else."""
     try:
         event = orjson.loads(data)
         if "error" in event:
-            log.error("engine error in stream; its own log says which")
-            raise _broke_off()
+            raise Failed("an error in the stream; its own log says which")
         if event["model"] != model or not isinstance(event["choices"], list):
-            log.error("engine answered as %.100s instead of %s", event.get("model"), model)
-            raise _broke_off()
+            raise Failed(f"it answered as {str(event.get('model'))[:100]} instead of {model}")
     except (orjson.JSONDecodeError, TypeError, KeyError, AttributeError):
-        raise _broke_off() from None
+        raise Failed("what it sent is no event") from None
     return event
 
 
@@ -218,8 +202,4 @@ def _refused(status: int) -> Exception:
             "Check tools, response_format, stop and logit_bias against what vLLM supports.",
             code=ErrorCode.INVALID_VALUE,
         )
-    return Full() if status == 503 else Unreachable(f"status {status}")
-
-
-def _broke_off() -> EngineUnavailable:
-    return EngineUnavailable("The engine broke off the answer.", "Ask again.")
+    return Full() if status == 503 else Failed(f"status {status}")

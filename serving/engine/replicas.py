@@ -10,8 +10,8 @@ nobody uses is unloaded after a while. Doesn't cover: adapters that a gateway lo
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Collection, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any, Self
 
 import aiohttp
@@ -20,7 +20,7 @@ from adapters import Registry, Version
 from common.errors import EngineUnavailable, GroundtoneError, Overloaded
 from common.settings import Settings
 from serving.engine.pointers import Pointers, read_pointers
-from serving.engine.replica import Event, Full, Gone, Replica, Unreachable
+from serving.engine.replica import Event, Failed, Full, Gone, Replica
 from serving.metrics import ADAPTER_LOADED, ENGINE_UP
 from serving.pool import pool
 
@@ -101,11 +101,11 @@ class Replicas:
             for index, replica in enumerate(self._replicas)
         ]
 
-    @asynccontextmanager
-    async def stream(self, model: str, payload: dict[str, Any]) -> AsyncGenerator[AsyncGenerator[Event]]:
+    async def stream(self, model: str, payload: dict[str, Any], anew: Callable[[], bool]) -> AsyncGenerator[Event]:
         """The events of one completion, from the least busy replica that serves `model`.
 
-        Another replica is asked as long as nothing was generated, and never after. Raises EngineUnavailable, and
+        Where that one fails, another is asked from the beginning, each once: as long as it gave nothing, and after
+        that where `anew` says that nothing has left, and has forgotten what there was. Raises EngineUnavailable, and
         Overloaded where those that are left take no more.
         """
         tried: set[str] = set()
@@ -118,22 +118,19 @@ class Replicas:
                     raise Overloaded("The engine answers as many questions as it can.", "Ask again shortly.") from None
                 raise
             tried.add(replica.url)
-            entered = False
+            given = False
             try:
-                async with replica.stream(payload) as events:
-                    entered = True
-                    yield events
+                async with aclosing(replica.stream(payload)) as events:
+                    async for event in events:
+                        given = True
+                        yield event
                 return
-            except Unreachable as error:
-                if isinstance(error, Full):
-                    full = True
-                    continue
+            except Full:
+                full = True
+            except Failed as error:
                 self._doubt(replica, error)
-                if entered:
+                if given and not anew():
                     raise EngineUnavailable("The engine broke off the answer.", "Ask again.") from None
-            except EngineUnavailable as error:
-                self._doubt(replica, error)
-                raise
 
     async def count_tokens(self, messages: list[Any]) -> int:
         """Tokens of `messages` in the base model's template. Raises EngineUnavailable."""

@@ -322,10 +322,13 @@ async def test_another_replica_answers_for_one_that_is_ill(gateway: Client, topo
 
 @counts(2, 20)
 async def test_replicas_die_and_come_back_under_load(gateway: Client, topology: Topology, count: int) -> None:
-    """No answer fails that had not begun; one that had ends with a typed error. A restarted replica has its adapters
-    back before it is asked: no answer is in another voice."""
+    """No answer fails that had not begun, which one that is not streamed never has; one that had ends with a typed
+    error. A restarted replica has its adapters back before it is asked: no answer is in another voice."""
     await order(topology, tokens_per_second=200)
-    async with load(6, lambda: gateway.ask(model="tuned", stream=True)) as replies:
+    async with (
+        load(4, lambda: gateway.ask(model="tuned", stream=True)) as replies,
+        load(2, lambda: gateway.ask(model="tuned")) as unstreamed,
+    ):
         for number in range(count):
             engine = topology.engines[number % 2]
             engine.kill()
@@ -339,7 +342,9 @@ async def test_replicas_die_and_come_back_under_load(gateway: Client, topology: 
             await until(lambda: engines_up(gateway, len(topology.engines)))
     assert [reply for reply in replies if reply.status != 200 or reply.cut] == []
     assert {reply.error for reply in replies} <= {None, "engine_unavailable"}
-    assert all(b"Thank" in reply.body for reply in replies if reply.whole)
+    assert [reply for reply in unstreamed if not reply.whole] == []
+    assert unstreamed
+    assert all(b"Thank" in reply.body for reply in [*replies, *unstreamed] if reply.whole)
 
 
 async def answered(replies: list[Any], count: int) -> bool:

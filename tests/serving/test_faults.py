@@ -197,21 +197,6 @@ async def test_a_draining_gateway_says_so(gateway: Gateway) -> None:
     assert (await gateway.ask()).status == 200
 
 
-async def test_another_replica_is_asked_as_long_as_nothing_was_generated(gateway: Gateway) -> None:
-    """One of two engines dies: no question fails."""
-    from tests.fakes.engine import FakeEngine
-
-    async with FakeEngine() as second:
-        engine = gateway.services.engine
-        replica = type(engine._replicas[0])(second.url, engine._replicas[0].session, engine._replicas[0].settings)
-        engine._replicas.append(replica)
-        await engine._bring_in_line(replica)
-        gateway.engine.fault = Fault.REFUSE
-        for _ in range(5):
-            assert (await gateway.ask(model="tuned")).status == 200
-        engine._replicas.remove(replica)
-
-
 async def test_a_full_engine_is_not_a_broken_one(gateway: Gateway) -> None:
     """The excess is refused with when to come back, and the replica goes on serving: its next answer is good."""
     gateway.engine.fault = Fault.FULL
