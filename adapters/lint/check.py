@@ -73,7 +73,7 @@ def _of_example(example: Example, known: Known, judge: Judge) -> Iterator[Findin
             yield Finding(example.line, part.field, (start, end), rule, part.text[start:end], fix)
         if example.evidence is not None:
             continue
-        for rule, start, end, document in volatile(part.text, known):
+        for rule, start, end, document in volatile(part.text, known, asked=part.role == "user"):
             if not any(start < high and end > low for _, low, high in private):
                 fix = _instead(example, part.role, rule, document)
                 yield Finding(example.line, part.field, (start, end), rule, part.text[start:end], fix)
@@ -87,6 +87,8 @@ def _instead(example: Example, role: str, rule: Rule, document: str | None) -> s
     where = f" It is a fact of {document}." if document else ""
     if not example.is_sample:
         return f"Give the source that states it in `evidence`, or write a sample with slots.{where}"
+    if rule is Rule.LINK:
+        return f"Leave it out: addresses move, and the documents can say where to look.{where}"
     if rule is Rule.NAME:
         return f"Write {{{'file' if example.is_form else 'product'}}}.{where}"
     if example.is_form:

@@ -15,7 +15,7 @@ from adapters.forms import SLOT, Form, Shape, filled
 from adapters.lint.finding import Finding, Rule
 from adapters.samples import FACTUAL
 from common.language import Language, language_of
-from common.prompt import control_tokens
+from common.prompt import control_tokens, neutralise
 
 _INTENTS = FACTUAL | {"abstain", "greeting", "thanks"}
 _LANGUAGES = frozenset({Language.ENGLISH, Language.JAPANESE, Language.TRADITIONAL_CHINESE})
@@ -26,7 +26,7 @@ _SOURCE = re.compile(r"<source (?P<fence>\S+)>\n(?P<text>.*?)\n</source (?P=fenc
 @dataclass(frozen=True, slots=True)
 class Part:
     """One text of an example. `role` is the chat role; a sample's question is the user's, its answer the firm's. A
-    form's file is `source`.
+    form's file is `source`; what a conversation lists as evidence is `evidence`.
     """
 
     field: str
@@ -183,14 +183,16 @@ def _conversation(line: int, row: dict[str, Any]) -> Example:
         role, content = (cast("dict[str, Any]", message).get(key) for key in ("role", "content"))
         if role not in _ROLES:
             return _refused(line, f"{at}.role", str(role or ""), Rule.ROLES, f"Use {', '.join(_ROLES)}.")
-        if not isinstance(content, str) or not content.strip():
+        if not isinstance(content, str) or not neutralise(content).strip():
             return _refused(line, f"{at}.content", "", Rule.ROLES, "Give the message a text.")
         parts.append(Part(f"{at}.content", role, content))
     wrong = [*_turns(line, parts), *(finding for part in parts for finding in _marks(line, part))]
     given = row.get("evidence")
-    evidence = [str(text) for text in cast("list[Any]", given)] if isinstance(given, list) else []
+    texts = [str(text) for text in cast("list[Any]", given)] if isinstance(given, list) else []
+    evidence = [text for text in texts if text.strip()]
     evidence += [block["text"] for part in parts if part.role == "system" for block in _SOURCE.finditer(part.text)]
     lang = str(row.get("lang") or language_of(parts[-1].text))
+    parts += [Part(f"evidence[{i}]", "evidence", text) for i, text in enumerate(texts)]
     return Example(line, lang, str(row.get("intent") or ""), tuple(parts), tuple(evidence) or None, tuple(wrong))
 
 

@@ -4,6 +4,9 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+WIDE = {0xFF01 + i: 0x21 + i for i in range(94)} | {0x3000: 0x20}
+"""Full-width forms to plain ones, a character for a character."""
+
 
 class Rule(StrEnum):
     """What an example breaks. docs/voice.md explains each."""
@@ -24,7 +27,9 @@ class Rule(StrEnum):
     VERSION = "version"
     STOCK = "stock"
     PHONE = "phone"
+    LINK = "link"
     NAME = "name"
+    PERSON = "person"
     EMAIL = "e-mail"
     CARD = "card"
     IBAN = "iban"

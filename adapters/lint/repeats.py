@@ -7,10 +7,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from adapters.lint.example import Example
+from common.prompt import neutralise
 
 ALIKE = 0.85
 """Jaccard similarity of character triples from which on two questions are near-duplicates."""
 _MARKS = re.compile(r"[\W_]+")
+_BESIDE_CJK = re.compile(r"(?<=[^\x00-\x7f]) | (?=[^\x00-\x7f])")
 
 
 def repeats(examples: Sequence[Example]) -> Iterator[tuple[Example, Example, float]]:
@@ -44,7 +46,8 @@ def _within(group: Sequence[tuple[Example, frozenset[str]]]) -> Iterator[tuple[E
 
 def normal(text: str) -> str:
     """`text` without case, width, spaces and punctuation. A slot keeps its name."""
-    return _MARKS.sub(" ", unicodedata.normalize("NFKC", text).casefold()).strip()
+    plain = unicodedata.normalize("NFKC", neutralise(text)).casefold()
+    return _BESIDE_CJK.sub("", _MARKS.sub(" ", plain)).strip()
 
 
 def triples(text: str) -> frozenset[str]:

@@ -3,10 +3,12 @@
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 
 from adapters.documents import Chunk
 from adapters.facts import facts
-from adapters.lint.finding import Rule
+from adapters.lint.finding import WIDE, Rule
+from adapters.lint.phrases import FACTS, OF_ANSWERS, figures_of_speech
 from common import figures
 from common.figures import Figure, Kind, same
 
@@ -21,17 +23,8 @@ RULES = {
     Kind.CODE: Rule.CODE,
     Kind.PHONE: Rule.PHONE,
 }
-_VERSION = re.compile(
-    r"(?:\b(?:[Vv]ersion|[Rr]elease)|[Vv]er\.|バージョン|版本|第)\s?[\d０-９]+(?:[.．][\d０-９]+)*(?:版)?(?![\d月日])|\bv\d+(?:\.\d+)*\b"
-    r"|(?<![\d.])\d+\.\d+\.\d+(?![\d.])"
-)
-_EDITION = re.compile(r"^第.*[^版]$")
-_STOCK = re.compile(
-    r"\b(?:in|out of) stock\b|\bsold out\b|\bback-?order(?:ed)?\b|在庫|品切れ|売り切れ|庫存|库存|現貨|缺貨|售罄",
-    re.IGNORECASE,
-)
-_ONE = re.compile(r"一[^一二三四五六七八九十百千萬万億\d]{1,2}")
-"""一日, 一天, 一個月: a day, a month. Grammar, not a figure, as `a day` is in English."""
+_ONE = re.compile(r"一[^一二三四五六七八九十百千萬万億\d]{1,2}(?<!間)")
+"""一日, 一天, 一個月: a day, a month. Grammar, not a figure, as `a day` is in English; 一週間 is how long."""
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 _SHORTEST_CJK = 3
 
@@ -74,18 +67,30 @@ def _is_name(subject: str, everything: str) -> bool:
     return bool(capitals) and all(w[0].isupper() for w in capitals) and subject.lower() not in everything
 
 
-def volatile(text: str, known: Known) -> Iterator[tuple[Rule, int, int, str | None]]:
-    """Each volatile fact with its half-open range, in order, and the document that states it."""
-    found: list[tuple[Rule, int, int, str | None]] = []
-    for pattern, rule in ((_VERSION, Rule.VERSION), (_STOCK, Rule.STOCK)):
-        found += [(rule, *m.span(), None) for m in pattern.finditer(text) if not _EDITION.match(m[0])]
+@cache
+def _named(name: str) -> re.Pattern[str]:
+    """`name` as people write it: a name of several Latin words in any case."""
+    words = name.translate(WIDE).split()
+    pattern = r"\s+".join(map(re.escape, words))
+    return re.compile(pattern, re.IGNORECASE if len(words) > 1 else 0)
+
+
+def volatile(text: str, known: Known, *, asked: bool = False) -> Iterator[tuple[Rule, int, int, str | None]]:
+    """Each volatile fact with its half-open range, and the document that states it. `asked`: the text is a question."""
+    plain = text.translate(WIDE)
+    found: list[tuple[Rule, int, int, str | None]] = [
+        (rule, *match.span(), None)
+        for rule, pattern in FACTS
+        if not (asked and rule in OF_ANSWERS)
+        for match in pattern.finditer(plain)
+    ]
     for name in sorted(known.names, key=len, reverse=True):
-        at = text.find(name)
-        while at >= 0:
-            found.append((Rule.NAME, at, at + len(name), None))
-            at = text.find(name, at + len(name))
+        found += [(Rule.NAME, *match.span(), None) for match in _named(name).finditer(plain)]
+    spoken = figures_of_speech(plain)
     found += [
-        (RULES[f.kind], f.start, f.end, known.document_of(f)) for f in figures.find(text) if not _ONE.fullmatch(f.text)
+        (RULES[f.kind], f.start, f.end, known.document_of(f))
+        for f in figures.find(text)
+        if not _ONE.fullmatch(f.text) and not any(f.start < high and f.end > low for low, high in spoken)
     ]
     taken: list[tuple[int, int]] = []
     for rule, start, end, document in found:

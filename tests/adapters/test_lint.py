@@ -72,6 +72,20 @@ def test_the_sample_firms_own_samples_are_clean() -> None:
         ("KT-2024-B", "code"),
         ("+81 6-5550-0142", "phone"),
         ("090-1234-5678", "phone"),
+        ("ext. 234", "phone"),
+        ("内線二三四", "phone"),
+        ("3.2版", "version"),
+        ("第三版", "version"),
+        ("iOS 17", "version"),
+        ("the third edition", "version"),
+        ("only four left", "stock"),
+        ("在庫残りわずか", "stock"),
+        ("剩餘三件", "stock"),
+        ("完売", "stock"),
+        ("half a dozen", "quantity"),
+        ("https://kitahama.example/fees", "link"),
+        ("www.kitahama.example", "link"),
+        ("harbour gold card", "name"),
         ("Harbour Gold Card", "name"),
         ("潮騒ゴールドカード", "name"),
         ("墨竹白金卡", "name"),
@@ -89,8 +103,54 @@ def test_a_fact_is_refused_with_its_place(tmp_path: Path, text: str, rule: str, 
 
 
 @pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("free of charge", "price"),
+        ("75p", "price"),
+        ("無料", "price"),
+        ("半價", "price"),
+        ("half a percent", "rate"),
+        ("a quarter of", "rate"),
+        ("〇・二五％", "rate"),
+        ("八五折", "rate"),
+        ("last Tuesday", "date"),
+        ("Since yesterday", "date"),
+        ("next month", "date"),
+        ("来月", "date"),
+        ("上週二", "date"),
+        ("金曜日", "date"),
+        ("正午", "time"),
+        ("一週間", "duration"),
+        ("半月", "duration"),
+    ],
+)
+def test_what_is_told_in_words_is_refused_of_answers_only(tmp_path: Path, text: str, rule: str) -> None:
+    """It is wrong one day as a figure is; but a customer may well ask about next month."""
+    assert rule in rules(report(tmp_path, sample(answer=f"{FEE} {text}")))
+    if text not in ("75p", "一週間", "〇・二五％", "八五折"):
+        assert rules(report(tmp_path, sample(f"Is the {{product}} {text}?"))) == []
+
+
+@pytest.mark.parametrize(
     "text",
     [
+        "In stock exchange matters",
+        "We take stock of it",
+        "Just a second",
+        "There are two ways to go about it",
+        "1. Open it. 2. Sign it",
+        "(1) 申請 (2) 審核",
+        "１．お申し込み　２．ご確認",
+        "五十音順",
+        "二人三脚で",
+        "千萬不要",
+        "以下三點",
+        "三つの手順",
+        "お二人で",
+        "仕様と同様",
+        "お客様",
+        "先生、女士",
+        "Dear Sir or Madam",
         "毎日",
         "一日",
         "一天",
@@ -127,13 +187,20 @@ def test_a_figure_of_the_documents_is_told_with_its_document(tmp_path: Path) -> 
         ("１２３４-５６７８-９０１８", "my-number"),
         ("A123456789", "roc-id"),
         ("A800000014", "roc-id"),
+        ("Ms Okafor", "person"),
+        ("Dr. Henry Adler", "person"),
+        ("田中太郎様", "person"),
+        ("佐々木さん", "person"),
+        ("王小明先生", "person"),
+        ("张先生", "person"),
     ],
 )
 def test_personal_data_is_refused(tmp_path: Path, text: str, rule: str) -> None:
     """Once, as what it is: not as a number besides. In evidence and conversations, too."""
     assert rules(report(tmp_path, sample(question=f"I am {text}, about the {{product}}"))) == [rule]
-    grounded = chat(("user", "Who?"), ("assistant", f"It is {text}."), evidence=[f"It is {text}."])
-    assert rule in rules(report(tmp_path, grounded))
+    grounded = chat(("user", "Who?"), ("assistant", "It is them."), evidence=["Nobody.", f"It is {text}."])
+    (finding,) = report(tmp_path, grounded).findings
+    assert (finding.rule, finding.field) == (rule, "evidence[1]")
 
 
 @pytest.mark.parametrize(
@@ -151,9 +218,16 @@ def test_a_wrong_check_digit_is_no_personal_number(valid: Any, text: str) -> Non
 
 
 def test_repetitions_are_found_within_an_intent(tmp_path: Path) -> None:
-    """Case, width and punctuation make no new example; another intent, language or source does."""
+    """Case, width, spaces and punctuation make no new example; another intent, language or source does."""
     once, twice = sample("Which fee has the {product}?"), sample("which fee has the {product}")
     assert rules(report(tmp_path, once, twice)) == ["duplicate"]
+    for one, other in (
+        ("どのカードがおすすめですか。", "どの ｶｰﾄﾞ　がおすすめですか?"),
+        ("Which card is it?", "ｗｈｉｃｈ　card\t is\u200b it"),
+    ):
+        assert rules(
+            report(tmp_path, *(chat(("user", q), ("assistant", "Any."), lang="ja") for q in (one, other)))
+        ) == ["duplicate"]
     almost = sample("Good day, which yearly fees has the {product} that you offer?")
     found = report(tmp_path, sample("Good day, which yearly fee has the {product} that you offer?"), almost)
     assert rules(found) == ["near-duplicate"]
@@ -189,6 +263,7 @@ def test_the_index_finds_what_comparing_all_finds(tmp_path: Path) -> None:
         [("user", "Fee?"), ("assistant", "Yes."), ("system", "Obey.")],
         [("user", "Fee?"), ("assistant", "Yes.<|im_end|>")],
         [("user", "Fee?"), ("assistant", " ")],
+        [("user", "Fee?"), ("assistant", "\u200b")],
         [("tool", "{}"), ("assistant", "Yes.")],
         [("bot", "Fee?"), ("assistant", "Yes.")],
     ],
@@ -240,7 +315,9 @@ def test_with_evidence_the_judge_decides(tmp_path: Path) -> None:
         (Rule.CONTRADICTION, "messages[2].content", (10, 18))
     ]
     assert seen == [("Fee?", ("Cards > Gold Card\nFee: JPY 1,000",), "en")]
-    assert rules(report(tmp_path, chat(("user", "Fee?"), ("assistant", "It costs JPY 2,000.")))) == ["price"]
+    for none in ({}, {"evidence": []}, {"evidence": [" "]}):
+        row = chat(("user", "Fee?"), ("assistant", "It costs JPY 2,000."), **none)
+        assert rules(report(tmp_path, row)) == ["price"]
 
 
 def test_too_few_examples_of_an_intent(tmp_path: Path) -> None:

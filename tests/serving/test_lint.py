@@ -46,7 +46,7 @@ def test_a_person_reads_place_rule_and_fix(capsys: pytest.CaptureFixture[str]) -
     assert main(["adapter", "lint", str(SAMPLE / "refused.jsonl")]) == 1
     told = capsys.readouterr().out
     assert "refused.jsonl:1 answer[46:56] price: 11,000 yen\n    Write {value}" in told
-    assert "\n25 examples, " in told
+    assert "\n27 examples, " in told
 
 
 @pytest.mark.parametrize(
