@@ -4,16 +4,18 @@ Every document is untrusted: its size, its nesting, what it unpacks to and the t
 can't be read is an error that says what to do, never half a document.
 """
 
+import logging
 from collections.abc import Callable
 from pathlib import PurePath
 
-from common.errors import TooLarge, UnsupportedMedia
+from common.errors import GroundtoneError, TooLarge, UnsupportedMedia
 from common.language import Language, language_of
 from retrieval.readers.apart import read_apart
 from retrieval.readers.builder import Builder, one_line
 from retrieval.readers.encoding import decode, unreadable
 from retrieval.text import BlockKind, Document
 
+_log = logging.getLogger(__name__)
 MOST_BYTES = 64 * 1024 * 1024
 MOST_CHARACTERS = 20_000_000
 
@@ -67,7 +69,15 @@ def read(data: bytes, media_type: str, *, title: str | None = None, lang: str | 
         raise TooLarge("The document is too large.", f"Send one of at most {MOST_BYTES // 2**20} MiB, or split it.")
     out = Builder()
     if reader := _text_reader(kind):
-        reader(decode(data, _charset(parameters)).replace("\r\n", "\n").replace("\r", "\n"), out)
+        text = decode(data, _charset(parameters)).replace("\r\n", "\n").replace("\r", "\n")
+        try:
+            reader(text, out)
+        except GroundtoneError:
+            raise
+        except Exception as error:
+            # whatever a parser makes of it: a document that can't be read stops neither its source nor its sender
+            _log.warning("a document of type %s could not be read", kind, exc_info=True)
+            raise unreadable("The document is damaged or not of its format.", "Save it again and send that.") from error
     elif kind in _APART:
         read_apart(_APART[kind], data, out)
     else:

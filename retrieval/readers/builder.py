@@ -11,6 +11,7 @@ _INVISIBLE = re.compile(
     "|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
     "|(?<=\\w)\u200d"
 )
+_LINE_BREAKS = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 _SPACES = re.compile(r"[^\S\n]+")
 _CJK = r"[\u3000-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uffef]"
 _BREAK_IN_CJK = re.compile(rf"(?<={_CJK})[ \t]*\n[ \t]*(?={_CJK})")
@@ -23,8 +24,7 @@ def clean(text: str) -> str:
     Zero-width and bidirectional controls, and Unicode's tag characters, hide words from a reviewer and digits from the
     guard; no document needs them to say a fact. A joiner stays between emoji, where it does not.
     """
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return unicodedata.normalize("NFC", _INVISIBLE.sub("", text))
+    return unicodedata.normalize("NFC", _INVISIBLE.sub("", _LINE_BREAKS.sub("\n", text)))
 
 
 def one_line(text: str) -> str:

@@ -47,7 +47,7 @@ def _said(data: bytes, charset: str | None) -> str | None:
         return None
     try:
         return data.decode("utf-8-sig" if charset.lower() in ("utf-8", "utf8") else charset)
-    except (UnicodeDecodeError, LookupError):
+    except (ValueError, LookupError):  # no text in that encoding, or no such encoding
         return None
 
 

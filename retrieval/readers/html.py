@@ -8,7 +8,9 @@ from bs4 import BeautifulSoup, Tag
 from bs4.element import NavigableString, PageElement, PreformattedString
 
 from retrieval.readers.builder import Builder
+from retrieval.readers.encoding import unreadable
 
+_DEEPEST = 250
 _DROPPED = ("script", "style", "template", "noscript", "nav", "iframe", "object", "svg", "button", "select")
 _HIDDEN = re.compile(
     r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0(?![.\d])|opacity\s*:\s*0(?![.\d])", re.I
@@ -24,6 +26,7 @@ _INLINE = frozenset(
 
 def read_html(text: str, out: Builder) -> None:
     soup = BeautifulSoup(text, "lxml")
+    _check_depth(soup)
     _drop_unseen(soup)
     if soup.title and soup.title.string:
         out.title = soup.title.string.strip()
@@ -69,6 +72,15 @@ def walk(root: Tag, out: Builder) -> None:
         elif name not in ("head", "title"):
             walk(child, out)
     flush()
+
+
+def _check_depth(soup: BeautifulSoup) -> None:
+    """Raises InvalidRequest where more blocks stand in each other than a reader could mean."""
+    depth = {id(soup): 0}
+    for tag in soup.find_all(True):
+        depth[id(tag)] = depth[id(tag.parent)] + (tag.name.lower() not in _INLINE)
+        if depth[id(tag)] > _DEEPEST:
+            raise unreadable("The HTML is nested too deeply.", f"Send it with at most {_DEEPEST} levels.")
 
 
 def _drop_unseen(soup: BeautifulSoup) -> None:

@@ -1,9 +1,12 @@
 """DOCX, PPTX and XLSX. All three are zip archives, so what they unpack to is weighed before a library opens them."""
 
 import io
+import operator
+import re
 import zipfile
 from collections.abc import Iterator
 from datetime import date, datetime, time
+from decimal import Decimal
 from typing import Any
 
 from retrieval.readers.builder import Builder
@@ -15,6 +18,16 @@ MOST_RATIO = 200
 """How far an entry of a MiB or more may be compressed; office XML reaches 20 to 50."""
 MOST_ENTRIES = 10_000
 MOST_CELLS = 2_000_000
+
+_SECTION = re.compile(r'(?:"[^"]*"|\\.|[^;])+')
+_CONDITION = re.compile(r"\[(<=|>=|<>|<|>|=)(-?\d+(?:\.\d+)?)\]")
+_COMPARED = {
+    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "=": operator.eq, "<>": operator.ne,
+}  # fmt: skip
+_TOKEN = re.compile(
+    r'"(?P<quoted>[^"]*)"|\\(?P<escaped>.)|\[\$(?P<symbol>[^\]-]*)[^\]]*\]|\[[^\]]*\]|[_*].'
+    r"|(?P<digits>General|[0#?][0#?,.]*)|(?P<kept>[%¥$€£円元￥])|."
+)
 
 
 def check_archive(data: bytes) -> None:
@@ -134,23 +147,29 @@ def _shown(value: Any, number_format: str) -> str:
 
 
 def _number(value: float, number_format: str) -> str:
-    shape = number_format.split(";")[0]
-    if "%" in shape:
-        return f"{round(value * 100, 10):.10g} %".replace(" %", "%")
-    text = f"{value:,.10g}" if "#,##" in shape else f"{value:.15g}"
-    if "." not in text and "e" not in text and ".00" in shape:
-        text += ".00"
-    before, _, after = shape.partition("0" if "0" in shape else "#")
-    return f"{_literal(before)}{text}{_literal(after)}"
+    """A number as its format shows it (ECMA-376, 18.8.31), but never rounded: signs, units, `%`, thousands, scale."""
+    exact = Decimal(value) if isinstance(value, int) else Decimal(f"{value:.15g}")
+    tokens = list(_TOKEN.finditer(_section(exact, number_format)))
+    digits = next((token["digits"] for token in tokens if token["digits"]), "")
+    whole, _, fraction = digits.partition(".")
+    scaled = whole.rstrip(","), fraction.rstrip(",")  # each comma at an end divides by a thousand
+    exact = exact.scaleb(
+        2 * sum(token[0] == "%" for token in tokens) - 3 * (len(whole + fraction) - len("".join(scaled)))
+    )
+    exact = exact.normalize() if exact else Decimal(0)
+    places = max(scaled[1].count("0"), -int(exact.as_tuple().exponent))
+    text = f"{abs(exact):{',' if ',' in scaled[0] else ''}.{places}f}"
+    shown = [next(filter(None, (token["quoted"], token["escaped"], token["symbol"], token["kept"])), "")
+             for token in tokens]  # fmt: skip
+    at = next((n for n, token in enumerate(tokens) if token["digits"]), 0)
+    return "".join(["-" if exact < 0 else "", *shown[:at], text, *shown[at:]])
 
 
-def _literal(part: str) -> str:
-    """The currency signs and quoted units of a number format, such as `"¥"#,##0` and `0" 円"`."""
-    kept: list[str] = []
-    quoted = False
-    for character in part:
-        if character == '"':
-            quoted = not quoted
-        elif quoted or character in "¥$€£円元￥":
-            kept.append(character)
-    return "".join(kept)
+def _section(value: Decimal, number_format: str) -> str:
+    """The part of a format that a number falls into; without conditions the first, whose minus sign is Excel's own."""
+    sections = _SECTION.findall(number_format)
+    for section in sections:
+        condition = _CONDITION.search(section)
+        if condition is None or _COMPARED[condition[1]](value, Decimal(condition[2])):
+            return section
+    return sections[-1] if sections else ""

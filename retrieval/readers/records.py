@@ -13,7 +13,7 @@ _DEEPEST = 32
 
 
 def read_csv(text: str, out: Builder) -> None:
-    """Comma, semicolon or tab; the first row names the columns."""
+    """Comma, semicolon, tab or bar; the first row that fills more than one cell names the columns."""
     try:
         dialect = csv.Sniffer().sniff(text[:4096], ",;\t|")
     except csv.Error:
@@ -24,7 +24,10 @@ def read_csv(text: str, out: Builder) -> None:
         rows = [row for row in csv.reader(io.StringIO(text), delimiter=delimiter) if any(cell.strip() for cell in row)]
     except csv.Error as error:
         raise unreadable("The CSV can't be parsed.", "Check its quotes and send it again.") from error
-    out.table(rows)
+    head = next((n for n, row in enumerate(rows) if sum(bool(cell.strip()) for cell in row) > 1), 0)
+    for row in rows[:head]:
+        out.paragraph("".join(row))
+    out.table(rows[head:])
 
 
 def read_json(text: str, out: Builder) -> None:

@@ -21,13 +21,13 @@ def _paragraph(text: str, style: str = "") -> str:
     return f"<w:p>{look}<w:r><w:t>{text}</w:t></w:r></w:p>"
 
 
-def docx() -> bytes:
+def docx(title: str = "Cards") -> bytes:
     """A heading, a paragraph and a table of two rows."""
     rows = "".join(
         "<w:tr>" + "".join(f"<w:tc>{_paragraph(cell)}</w:tc>" for cell in row) + "</w:tr>"
         for row in (("Card", "Annual fee"), ("Gold", "11,000 yen"))
     )
-    body = _paragraph("Cards", "Heading1") + _paragraph("Fees include tax.") + f"<w:tbl>{rows}</w:tbl>"
+    body = _paragraph(title, "Heading1") + _paragraph("Fees include tax.") + f"<w:tbl>{rows}</w:tbl>"
     document = (
         '<?xml version="1.0"?><w:document xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main">'
         f"<w:body>{body}</w:body></w:document>"
@@ -43,14 +43,14 @@ def archive(entries: dict[str, str | bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def pptx() -> bytes:
+def pptx(title: str = "Cards") -> bytes:
     """One slide: a title, two points and a table."""
     from pptx import Presentation
     from pptx.util import Inches
 
     presentation = Presentation()
     slide = presentation.slides.add_slide(presentation.slide_layouts[1])
-    slide.shapes.title.text = "Cards"
+    slide.shapes.title.text = title
     slide.placeholders[1].text = "Gold has lounge access\nBasic has none"
     table = slide.shapes.add_table(2, 2, Inches(1), Inches(4), Inches(6), Inches(1)).table
     for (row, column), text in {(0, 0): "Card", (0, 1): "Fee", (1, 0): "Gold", (1, 1): "11,000 yen"}.items():
@@ -60,7 +60,7 @@ def pptx() -> bytes:
     return buffer.getvalue()
 
 
-def xlsx() -> bytes:
+def xlsx(title: str = "Fees") -> bytes:
     """A sheet with a price, a percentage and a date, shown as their number formats say."""
     from datetime import date
 
@@ -68,13 +68,27 @@ def xlsx() -> bytes:
 
     book = Workbook()
     sheet = book.active
-    sheet.title = "Fees"
+    sheet.title = title
     sheet.append(["Card", "Fee", "Reward", "From"])
     sheet.append(["Gold", 11000, 0.004, date(2026, 4, 1)])
     sheet["B2"].number_format = '#,##0" yen"'
     sheet["C2"].number_format = "0.0%"
     book.create_sheet("Draft").sheet_state = "hidden"
     book["Draft"].append(["Secret", "plan"])
+    buffer = io.BytesIO()
+    book.save(buffer)
+    return buffer.getvalue()
+
+
+def workbook(rows: list[list[str | tuple[float, str]]]) -> bytes:
+    """A sheet of texts, and of numbers each with its number format."""
+    from openpyxl import Workbook
+
+    book = Workbook()
+    for r, row in enumerate(rows, 1):
+        for c, value in enumerate(row, 1):
+            cell = book.active.cell(r, c, value if isinstance(value, str) else value[0])
+            cell.number_format = "General" if isinstance(value, str) else value[1]
     buffer = io.BytesIO()
     book.save(buffer)
     return buffer.getvalue()

@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -271,3 +272,75 @@ def test_the_callers_title_goes_before_the_documents() -> None:
 def test_a_file_name_promises_a_media_type() -> None:
     assert media_type_of("a/Fees.CSV") == "text/csv"
     assert media_type_of("a/fees.exe") is None
+
+
+@pytest.mark.parametrize(
+    ("value", "number_format", "shown"),
+    [
+        (12_345_678_901, "#,##0", "12,345,678,901"),
+        (1_234_567_890_123_456, "0", "1234567890123456"),
+        (0.1 + 0.2, "General", "0.3"),
+        (0.0000001, "General", "0.0000001"),
+        (1234.5, "#,##0.00", "1,234.50"),
+        (11_000, "[$¥-411]#,##0", "¥11,000"),
+        (11_000, "_-[$NT$-404]* #,##0_-", "NT$11,000"),
+        (-11_000, r"\N\T\$#,##0;[Red]\-#,##0", "-NT$11,000"),
+        (11_000, 'General"円"', "11000円"),
+        (11_000_000, '#,##0,"千円"', "11,000千円"),
+        (1_500_000, '0.0,,"百万円"', "1.5百万円"),
+        (800, '[>=1000]0.0,"千円";0"円"', "800円"),
+        (0.0525, "0.0%", "5.25%"),
+        (2.5, '0.0"%"', "2.5%"),
+        (0, "0.00", "0.00"),
+    ],
+)
+def test_a_cell_says_what_its_number_format_shows(value: float, number_format: str, shown: str) -> None:
+    """Signs, units and scale: none of them may make another amount of it. Digits are never rounded away."""
+    data = files.workbook([["Card", "Fee"], ["金卡", (value, number_format)]])
+    assert read(data, XLSX).text.endswith(f"Card: 金卡; Fee: {shown}")
+
+
+@pytest.mark.parametrize(
+    ("make", "media_type"), [(files.docx, DOCX), (files.pptx, PPTX), (files.xlsx, XLSX)], ids=["docx", "pptx", "xlsx"]
+)
+@pytest.mark.parametrize("words", ["潮騒ゴールドカード", "墨竹金卡"])
+def test_office_files_in_japanese_and_chinese(make: Any, media_type: str, words: str) -> None:
+    """Headings and the names of sheets and slides, character for character."""
+    assert words in read(make(words), media_type).text
+
+
+def test_a_line_break_of_any_kind_parts_words() -> None:
+    """A slide's soft break is a vertical tab; Windows, old Macs and Unicode have theirs."""
+    assert read("Gold\x0bcard\x0cfee\u2028is\x85five\u2029yen\rnow".encode(), "text/plain").text == (
+        "Gold card fee is five yen now"
+    )
+
+
+def test_a_title_above_the_table_of_a_csv_names_no_column() -> None:
+    """It is a line of its own, as in a workbook."""
+    document = read('料金表\n\n商品,年会費\nゴールド,"11,000円"\n'.encode(), "text/csv")
+    assert [text for _, text in parts(document)] == ["料金表", "商品: ゴールド; 年会費: 11,000円"]
+
+
+@pytest.mark.parametrize("charset", ["undefined", "a\x00b", "rot13", "no-such"])
+def test_a_charset_that_is_none_is_not_believed(charset: str) -> None:
+    assert read(b"The fee", f"text/plain; charset={charset}").text == "The fee"
+
+
+@pytest.mark.parametrize("tag", ["div", "ul><li", "table><tr><td"])
+def test_html_nested_without_end_is_refused_at_once(tag: str) -> None:
+    """It would take hours, or the stack. Tags within a line, which old pages leave open by the hundred, are fine."""
+    with pytest.raises(InvalidRequest, match="nested"):
+        read(f"<{tag}>".encode() * 20_000, "text/html")
+    assert read(b"<font>" * 2_000 + b"Fee", "text/html").text == "Fee"
+
+
+def test_whatever_a_parser_raises_is_the_documents_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And so it stops neither the source nor the sender."""
+
+    def fails(text: str, out: object) -> None:
+        raise RecursionError
+
+    monkeypatch.setattr(module, "_read_plain", fails)
+    with pytest.raises(InvalidRequest, match="damaged"):
+        read(b"The fee", "text/plain")
