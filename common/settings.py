@@ -52,11 +52,18 @@ class Engine(Section):
 
 
 class KnowledgeService(Section):
-    """The knowledge process. Without `url`, `groundtone up` starts it on a free loopback port."""
+    """The knowledge process. Without `url`, `groundtone up` starts it on a free loopback port.
 
-    url: str | None = None
+    For a gateway `url` may name several: the writer and its standbys, in any order.
+    """
+
+    url: str | tuple[str, ...] | None = None
     timeout: float = 10.0
     hold_suspicious: float | None = Field(default=None, gt=0, le=1)
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        return (self.url,) if isinstance(self.url, str) else self.url or ()
 
 
 class Database(Section):

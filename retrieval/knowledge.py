@@ -124,6 +124,11 @@ class Knowledge:
             self.reranker.close()
         self.ledger.close()
 
+    @property
+    def writes(self) -> bool:
+        """Whether changes may be sent here."""
+        return self.publisher.writing.is_set() and not self.stopping.is_set()
+
     def missing(self) -> list[str]:
         """Why questions should not be sent here yet; nothing where they may."""
         if self.stopping.is_set():
@@ -134,7 +139,7 @@ class Knowledge:
         return [
             f"source {watch.source.name}: {watch.done} of {watch.total} documents are in, {texts}"
             for watch in self.sources
-            if self.publisher.writing.is_set() and not watch.settled.is_set()
+            if self.publisher.writing.is_set() and not self.publisher.followed and not watch.settled.is_set()
         ]
 
     def degraded(self) -> list[str]:

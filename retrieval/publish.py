@@ -65,6 +65,7 @@ class Publisher:
         self._stop = threading.Event()
         self.ready = threading.Event()  # it is known who writes
         self.writing = threading.Event()  # it is this process, and its indexes agree with the ledger
+        self.followed = False  # another one wrote before: what there was is in
         self.press = Press(serving, choices, self._fence)
         self.keep = Retention()
         self._upkeep = Upkeep(serving, self._fence, self._task)
@@ -235,6 +236,7 @@ class Publisher:
             self._token = leases.acquire(connection, self._holder)
             self._serving.follows = self._token is None
             if self._token is None:
+                self.followed = True
                 return
             operations.fail_running(connection)
             self._serving.begin(connection)

@@ -1,7 +1,7 @@
 """The knowledge process: `python -m retrieval.service`.
 
 Listens where `[knowledge] url` says, on loopback or a private network, for whoever holds `internal.key` in
-GROUNDTONE_HOME.
+GROUNDTONE_HOME. A gateway's `url` may name several processes; this one's names itself.
 """
 
 import logging
@@ -23,10 +23,10 @@ _log = logging.getLogger(__name__)
 def main() -> int:
     settings = load()
     log_to_stderr(settings.logs.format)
-    if settings.knowledge.url is None:
-        _log.error("GROUNDTONE_KNOWLEDGE__URL is not set: say where to listen, such as http://127.0.0.1:8101")
+    if len(settings.knowledge.urls) != 1:
+        _log.error("GROUNDTONE_KNOWLEDGE__URL is not one address: say where to listen, such as http://127.0.0.1:8101")
         return 2
-    address = urlsplit(settings.knowledge.url)
+    address = urlsplit(settings.knowledge.urls[0])
     key_file = settings.home / "internal.key"
     if not key_file.is_file():
         _log.error("internal.key is missing in GROUNDTONE_HOME: `groundtone up` makes it at its first start")

@@ -15,6 +15,10 @@ async def livez() -> dict[str, bool]:
 
 @router.get("/readyz")
 async def readyz(service: Service) -> JSONResponse:
-    """Ready with reasons means degraded: questions are answered, and somebody should look."""
+    """Ready with reasons means degraded: questions are answered, and somebody should look.
+
+    `writes` says whether changes may be sent here.
+    """
     missing = service.missing()
-    return JSONResponse({"ready": not missing, "reasons": missing or service.degraded()}, 503 if missing else 200)
+    told = {"ready": not missing, "reasons": missing or service.degraded(), "writes": service.writes}
+    return JSONResponse(told, 503 if missing else 200)

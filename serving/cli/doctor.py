@@ -57,7 +57,7 @@ def _parts(cli: Cli) -> dict[str, list[str]]:
     configured = {
         "engine": list(settings.engine.urls),
         "vectors": [url for url in (settings.vectors.url,) if url],
-        "knowledge": [url for url in (settings.knowledge.url,) if url],
+        "knowledge": list(settings.knowledge.urls),
     }
     running = (cli.home.running() or {}).get("parts", {})
     return configured | {name: [part["address"]] for name, part in running.items() if name in configured}

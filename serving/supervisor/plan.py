@@ -3,6 +3,7 @@
 Parts whose address the settings name (`engine.urls`, `vectors.url`, `knowledge.url`) run elsewhere and are only used.
 """
 
+import json
 import socket
 import sys
 from collections.abc import Sequence
@@ -50,15 +51,15 @@ def make_plan(settings: Settings, home: Home) -> Plan:
     _require_free(host, port)
     engines = settings.engine.urls or (_loopback(engine_port),)
     vectors = settings.vectors.url or _loopback(vectors_port)
-    knowledge = settings.knowledge.url or _loopback(knowledge_port)
+    knowledge = settings.knowledge.urls or (_loopback(knowledge_port),)
     address = f"http://{_reachable(host)}:{port}"
     told = {
         "GROUNDTONE_HOME": str(home.path),
         "GROUNDTONE_CONFIG": str(config_path().absolute()),
         "GROUNDTONE_PORT": str(port),
-        "GROUNDTONE_ENGINE__URLS": "[" + ", ".join(f'"{url}"' for url in engines) + "]",
+        "GROUNDTONE_ENGINE__URLS": json.dumps(engines),
         "GROUNDTONE_VECTORS__URL": vectors,
-        "GROUNDTONE_KNOWLEDGE__URL": knowledge,
+        "GROUNDTONE_KNOWLEDGE__URL": json.dumps(knowledge),
         # Logs are read while a process runs, and half a line says little.
         "PYTHONUNBUFFERED": "1",
     }
@@ -68,7 +69,7 @@ def make_plan(settings: Settings, home: Home) -> Plan:
     if not settings.vectors.url:
         parts.append(_vectors(home, vectors_port, vectors))
     if not settings.knowledge.url:
-        parts.append(_knowledge(told, knowledge, after=tuple(part.name for part in parts if part.name == "vectors")))
+        parts.append(_knowledge(told, knowledge[0], after=tuple(part.name for part in parts if part.name == "vectors")))
     parts.append(_gateway(settings, told, address))
     return Plan(tuple(parts), address)
 

@@ -25,6 +25,7 @@ ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 ONCE = {"fetch", "trainer"}
 """Services that are run by hand and end by themselves."""
+OURS = ("gateway", "knowledge", "standby")
 
 _VARIABLE = re.compile(r"\$(?:\$|\{(\w+)(?:(:-|:\?)([^}]*))?\})")
 _ASSIGNMENT = re.compile(r"^(?:# )?([A-Z_]+)=(.*)$")
@@ -80,7 +81,7 @@ def test_it_keeps_the_compose_specification(size: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: size["BASE_MODEL"])
-@pytest.mark.parametrize("service", ["gateway", "knowledge"])
+@pytest.mark.parametrize("service", OURS)
 def test_every_variable_is_a_setting(service: str, size: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Nested keys are refused when unknown; a section's name is checked here, because the environment's are ignored."""
     environment = composed(size)["services"][service]["environment"]
@@ -94,7 +95,7 @@ def test_every_variable_is_a_setting(service: str, size: dict[str, str], monkeyp
     assert settings.assistants
 
 
-@pytest.mark.parametrize("service", ["gateway", "knowledge"])
+@pytest.mark.parametrize("service", OURS)
 def test_every_command_is_there(service: str) -> None:
     """A module of this project that does something when it is run."""
     python, flag, module = SERVICES[service]["command"]
@@ -107,17 +108,22 @@ def test_every_command_is_there(service: str) -> None:
 
 def test_every_address_is_a_service_that_listens_there() -> None:
     """Names, ports and health checks agree, whoever says them."""
-    ports = {"gateway": Server().port, "knowledge": 8101, "vectors": 8000, "engine": 8000, "postgres": 5432}
-    told = {**SERVICES["gateway"]["environment"], **SERVICES["knowledge"]["environment"]}
-    addresses = [address for value in told.values() for address in re.findall(r"[a-z+]+://[^\"]+", str(value))]
-    assert len(addresses) == 5
+    ports = {"gateway": Server().port, "knowledge": 8101, "standby": 8101, "vectors": 8000, "engine": 8000}
+    ports["postgres"] = 5432
+    told = [value for name in OURS for value in SERVICES[name]["environment"].values()]
+    addresses = {address for value in told for address in re.findall(r"[a-z+]+://[^\"]+", str(value))}
+    assert len(addresses) == 6
     for address in addresses:
         host = urlsplit(address).hostname
         assert host
         assert urlsplit(address).port == ports[host], address
         assert "inside" in SERVICES[host]["networks"]
     assert SERVICES["gateway"]["ports"] == [f"127.0.0.1:8080:{ports['gateway']}"]
-    for name in ("gateway", "knowledge", "engine", "engine-cpu"):
+    for name in ("knowledge", "standby"):
+        # Listening on its own name, it is not on loopback.
+        assert SERVICES[name]["environment"]["GROUNDTONE_KNOWLEDGE__URL"] == f"http://{name}:{ports[name]}"
+        assert "os.environ['GROUNDTONE_KNOWLEDGE__URL'] + '/readyz'" in SERVICES[name]["healthcheck"]["test"][-1]
+    for name in ("gateway", "engine", "engine-cpu"):
         checked = re.findall(r"http://127\.0\.0\.1:(\d+)/(?:readyz|health)'", SERVICES[name]["healthcheck"]["test"][-1])
         assert checked == [str(ports[name.removesuffix("-cpu")])]
     assert SERVICES["engine-cpu"]["networks"]["inside"]["aliases"] == ["engine"]
@@ -185,7 +191,8 @@ def test_keys_are_mounted_where_the_state_folder_has_them() -> None:
         "internal_key": str(home.internal_key_path),
         "metrics_key": str(home.metrics_key_path),
     }
-    assert {"source": "internal_key", "target": str(home.internal_key_path)} in SERVICES["knowledge"]["secrets"]
+    for name in ("knowledge", "standby"):
+        assert {"source": "internal_key", "target": str(home.internal_key_path)} in SERVICES[name]["secrets"]
 
 
 def test_secrets_are_made_once_and_closed_to_others(tmp_path: Path) -> None:

@@ -213,7 +213,7 @@ class Topology:
             | {
                 "HOME": str(self.folder / "gateway"),
                 "PORT": _port(url),
-                "KNOWLEDGE__URL": self.writer.url,
+                "KNOWLEDGE__URL": orjson.dumps([self.writer.url, self.standby.url]).decode(),
             }
         )
         return self.process(name, [*PYTHON, "serving.gateway"], url, "/readyz", told, Process)

@@ -4,7 +4,7 @@ from collections import deque
 from typing import Any
 
 from common.canonical import digest
-from common.errors import GroundtoneError
+from common.errors import GroundtoneError, KnowledgeUnavailable
 from common.evidence import Evidence, Findings
 from common.language import language_of
 from common.prompt import fence
@@ -33,14 +33,18 @@ def evidence(text: str, document: str = "cards.md", *, title: str = "Cards", sco
 
 
 class FakeKnowledge(Server):
-    """Answers /search with `findings`, or raises `error`. `held` keeps searches waiting. All else is echoed, but
-    `sources` where there are any."""
+    """Answers /search with `findings`, or raises `error`. `held` keeps searches waiting. `missing` is why it is not ready.
+
+    All else is echoed, but `sources` where there are any, and changes where it does not write.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.findings = Findings(7, False, (evidence("The annual fee of the Harbour Gold Card is 11,000 yen."),))
         self.error: GroundtoneError | None = None
         self.held = False
+        self.writes = True
+        self.missing: list[str] = []
         self.sources: list[dict[str, Any]] = []
         self.requests: deque[Request] = deque(maxlen=1000)
 
@@ -52,9 +56,13 @@ class FakeKnowledge(Server):
         self.requests.append(request)
         self.changed()
         if request.path == "/readyz":
-            return await connection.reply_json(200, {"ready": True, "reasons": []})
+            told = {"ready": not self.missing, "reasons": self.missing, "writes": self.writes}
+            return await connection.reply_json(503 if self.missing else 200, told)
         if request.path == "/v1/sources" and self.sources:
             return await connection.reply_json(200, {"data": self.sources})
+        if request.method != "GET" and request.path != "/search" and not self.writes:
+            refusal = KnowledgeUnavailable("This process is not the writer.", "Send the request again in a moment.")
+            return await connection.reply_json(refusal.status, refusal.body())
         if request.path != "/search":
             echo = {"method": request.method, "path": request.path, "query": request.query}
             return await connection.reply_json(200, echo | {"body": request.body.decode()})

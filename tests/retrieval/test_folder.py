@@ -10,9 +10,13 @@ from sqlalchemy import select
 
 from common.errors import InvalidRequest
 from common.settings import FolderSource
+from retrieval.knowledge import Knowledge
 from retrieval.ledger import bases, feeds, schema, staging
+from retrieval.ledger.database import Ledger
 from retrieval.ledger.feeds import Feed
+from retrieval.sources.watch import FolderWatch
 from retrieval.sources.watcher import Watcher
+from retrieval.vectors import Vectors
 from tests.retrieval import files
 from tests.retrieval.house import Chroma, House, until
 
@@ -58,6 +62,26 @@ def _soon(house: House, true: Callable[[set[str]], bool]) -> None:
 def test_the_first_sync_is_done_before_the_service_is_ready(watched: House) -> None:
     """Document ids are relative paths, in a knowledge base that the source made."""
     assert watched.found("costs yen") == {"apple.md", "sub/banana.txt"}
+
+
+def test_a_standby_that_takes_over_is_ready_before_it_has_looked_at_its_sources(
+    watched: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It answered while it followed; what the sources may bring is news, and nothing is missing."""
+    monkeypatch.setattr(FolderWatch, "_step", lambda watch: watch._stop.wait(0.1))
+    ledger = Ledger(watched.ledger_url)
+    other = Knowledge(ledger, watched.embedder, Vectors(watched.chroma), tmp_path / "other", watched.sources)
+    other.start()
+    try:
+        until(other.publisher.ready.is_set)
+        assert (other.writes, other.missing()) == (False, [])
+        watched.close()
+        until(lambda: other.writes)
+        assert not other.sources[0].settled.is_set()
+        assert other.missing() == []
+    finally:
+        other.close()
+    assert not other.writes
 
 
 def test_a_restart_reads_nothing_again_that_stayed(watched: House, folder: Path) -> None:
@@ -259,14 +283,6 @@ def test_a_document_that_the_ledger_refuses_is_reported_by_its_name(
     until(lambda: _failed(watched) == {"bad.md"}, 10)
     until(lambda: _feed(watched).status == "watching", 10)
     assert watched.found("costs yen") == {"apple.md", "sub/banana.txt"}
-
-
-def test_a_knowledge_base_that_was_removed_is_made_again(watched: House, folder: Path) -> None:
-    """By the next change of a source that feeds it."""
-    watched.knowledge.publisher.drop(watched.me, "kb").result(30)
-    (folder / "cherry.md").write_text("The cherry costs 1 yen.")
-    until(lambda: any(base == "kb" for base in _bases(watched)), 20)
-    until(lambda: watched.found("costs yen") == {"cherry.md"}, 20)
 
 
 def _bases(house: House) -> list[str]:

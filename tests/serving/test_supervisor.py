@@ -396,7 +396,7 @@ def test_the_plan_leaves_out_what_runs_elsewhere(tmp_path: Path) -> None:
     assert [one.name for one in made.parts] == ["gateway"]
     told = made.parts[0].command(None).environment
     assert json.loads(told["GROUNDTONE_ENGINE__URLS"]) == list(settings.engine.urls)
-    assert told["GROUNDTONE_KNOWLEDGE__URL"] == "http://10.0.0.4:8000"
+    assert json.loads(told["GROUNDTONE_KNOWLEDGE__URL"]) == ["http://10.0.0.4:8000"]
     assert made.address == f"http://127.0.0.1:{settings.server.port}"
 
 
