@@ -111,7 +111,10 @@ def _check_config(config: dict[str, Any], max_rank: int) -> tuple[int, frozenset
     if not isinstance(modules, list) or not modules or not set(cast("list[Any]", modules)) <= _MODULES:
         raise refused(f"Its target_modules are not among {', '.join(sorted(_MODULES))}.")
     # Each of these changes what is computed in a way that the engine doesn't follow, or would have it run code.
-    for key in ("modules_to_save", "rank_pattern", "alpha_pattern", "use_dora", "fan_in_fan_out", "auto_mapping"):
+    for key in (
+        *("modules_to_save", "rank_pattern", "alpha_pattern", "use_dora", "fan_in_fan_out", "auto_mapping"),
+        *("layer_replication", "target_parameters", "trainable_token_indices", "alora_invocation_tokens", "lora_bias"),
+    ):
         if config.get(key):
             raise refused(f"{CONFIG} sets {key}, which the engine does not serve.", "Train a plain LoRA.")
     if config.get("bias", "none") != "none":
@@ -134,8 +137,13 @@ def _check_tensors(tensors: list[Tensor], rank: int, modules: frozenset[str]) ->
         raise refused("It has a lora_A without its lora_B, or the reverse.")
 
 
+def fits(name: str, base: str) -> bool:
+    """Whether both name one base model: the last part counts, since one may be a folder and the other a hub name."""
+    return name.rstrip("/").rpartition("/")[2] == base.rstrip("/").rpartition("/")[2]
+
+
 def _check_base(name: str, base_digest: Any, base: Base) -> None:
-    if name.rstrip("/").rpartition("/")[2] != base.name.rstrip("/").rpartition("/")[2]:
+    if not fits(name, base.name):
         raise refused(
             "It was trained for another base model than the one that is served.",
             "Train it for the served one, or set engine.base_model to its own.",

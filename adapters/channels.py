@@ -76,11 +76,11 @@ class Channels:
         return {**self.to_wire(), "former": list(self.former), "moves": list(self.moves)}
 
     @classmethod
-    def from_file(cls, stored: dict[str, Any]) -> Self:
-        canary = stored.get("canary")
-        return cls(
-            stored.get("stable"),
-            (canary["version"], canary["share"]) if canary else None,
-            tuple(stored["former"]),
-            tuple(stored.get("moves", ())),
-        )
+    def from_file(cls, stored: Any) -> Self:
+        """Raises ValueError for what is no channels file."""
+        try:
+            canary = stored["canary"] and (str(stored["canary"]["version"]), int(stored["canary"]["share"]))
+            stable = stored["stable"] and str(stored["stable"])
+            return cls(stable, canary, tuple(stored["former"]), tuple(stored.get("moves", ())))
+        except (KeyError, TypeError, AttributeError) as wrong:
+            raise ValueError("channels.json says no channels: delete it, and move them again") from wrong

@@ -5,8 +5,9 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from adapters.documents import document_files
 from adapters.pairs import Facts
-from common.canonical import digest_of
+from common.canonical import digest, digest_of
 from common.errors import InvalidRequest
 
 _PATHS = ("samples", "output", "rules")
@@ -70,6 +71,11 @@ class Recipe:
 
     def digest(self) -> str:
         return digest_of(self.decides())
+
+    def data_digest(self) -> str:
+        """Over samples and documents as they are now; `training.json` has what it was then."""
+        documents = {name: digest(path.read_bytes()) for name, path in document_files(*self.documents).items()}
+        return digest_of({"samples": digest(self.samples.read_bytes()), "documents": documents})
 
 
 def read_recipe(path: Path) -> Recipe:

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from adapters import files
-from adapters.artefact import Base, artefact_digest, check, refused
+from adapters.artefact import Base, artefact_digest, check, fits, refused
 from adapters.channels import Channel, Channels
 from adapters.evaluation import evaluation as evaluations
 from adapters.evaluation.evaluation import Evaluation
@@ -143,6 +143,8 @@ class Registry:
         version = self.version(id)
         if evaluation.digest != version.digest:
             raise refused("The evaluation is of another artefact.", "Evaluate this one: groundtone adapter evaluate.")
+        if not fits(version.base_model, str(evaluation.about.get("base_model", version.base_model))):
+            raise refused("The evaluation is of another base model.", "Evaluate it on the one that it was trained for.")
         if artefact_digest(version.path) != version.digest:
             raise refused("The stored files are not those that were registered.", "Register the adapter again.")
         files.keep(version.path, evaluation, id)
@@ -160,25 +162,29 @@ class Registry:
         home = self._home(name)
         if not home.is_dir():
             return []
-        ids = [f"{name}@{p.name}" for p in home.iterdir() if _ID.fullmatch(f"{name}@{p.name}")]
-        return sorted((self.version(id) for id in ids), key=lambda v: (v.created, v.id))
+        found: list[Version] = []
+        for folder in home.iterdir():
+            with suppress(NotFound):
+                found.append(self.version(f"{name}@{folder.name}"))
+        return sorted(found, key=lambda v: (v.created, v.id))
 
     def version(self, id: str) -> Version:
-        """The version with this id. Raises NotFound."""
+        """The version with this id. A folder that says to be another one is none. Raises NotFound."""
         named = _ID.fullmatch(id)
-        with suppress(FileNotFoundError):
+        with suppress(OSError, ValueError, KeyError, TypeError):
             if named:
-                return Version.read(self._directory / named["name"] / named["digest"], self._gate)
+                found = Version.read(self._directory / named["name"] / named["digest"], self._gate)
+                if found.id == id and found.digest.startswith(f"sha256:{named['digest']}"):
+                    return found
         raise NotFound("There is no such adapter version.", "See GET /v1/adapters for those that exist.")
 
     def verify(self, id: str) -> bool:
         """Whether the stored bytes are those of the version's digest, and signed where keys are trusted."""
         version = self.version(id)
-        whole = artefact_digest(version.path) == version.digest and version.id == id
-        return whole and self._signatures.holds(version.path)
+        return artefact_digest(version.path) == version.digest and self._signatures.holds(version.path)
 
     def channels(self, name: str) -> Channels:
-        """Where the channels of `name` point; empty ones where nothing does."""
+        """Where the channels of `name` point; empty ones where nothing does. Raises ValueError."""
         path = self._home(name) / _CHANNELS
         try:
             status = path.stat()

@@ -144,9 +144,10 @@ def _invented(latin: bool, rng: random.Random) -> str:
 
 
 def _style(made: Case, answer: str, rules: Rules) -> dict[str, bool]:
+    """A language without an opening and a closing has no tone that could be kept: it is not measured."""
     given = "\n".join(message["content"] for message in made.messages)
     return {
-        "tone": in_tone(answer, rules),
+        **({"tone": in_tone(answer, rules)} if {"opening", "closing"} & rules.keys() else {}),
         "format": in_form(answer, rules),
         "terminology": in_terms(answer, given, rules),
         "language": str(language_of(answer)) == made.lang,

@@ -30,13 +30,21 @@ class Share:
     @classmethod
     def of(cls, verdicts: Iterable[bool], seconds: float = 0.0) -> Self:
         held = list(verdicts)
-        low, high = (round(bound, 4) for bound in wilson(sum(held), len(held)))
-        return cls(round(sum(held) / len(held), 4) if held else 0.0, low, high, len(held), round(seconds, 1))
+        return cls._counted(sum(held), len(held), seconds)
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> Self:
-        value, low, high, seconds = (float(wire.get(key, 0)) for key in ("value", "low", "high", "seconds"))
-        return cls(value, low, high, int(wire["n"]), seconds)
+        """The bounds are computed anew, not believed. Raises ValueError for what is no share."""
+        n = int(wire["n"])
+        right = round(float(wire["value"]) * n)
+        if not 0 <= right <= n:
+            raise ValueError("a share is between 0 and 1")
+        return cls._counted(right, n, float(wire.get("seconds", 0)))
+
+    @classmethod
+    def _counted(cls, right: int, n: int, seconds: float) -> Self:
+        low, high = (round(bound, 4) for bound in wilson(right, n))
+        return cls(round(right / n, 4) if n else 0.0, low, high, n, round(seconds, 1))
 
     def to_wire(self) -> dict[str, Any]:
         return asdict(self)

@@ -54,7 +54,7 @@ class Evaluation:
             base = {lang: _shares(shares) for lang, shares in wire["base"].items()}
             known = ("digest", "metrics", "by_language", "base")
             return cls(str(wire["digest"]), adapter, base, {k: v for k, v in wire.items() if k not in known})
-        except (KeyError, TypeError, ValueError, AttributeError) as wrong:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as wrong:
             raise InvalidRequest(
                 f"{FILE} is no evaluation.", "Make it with groundtone adapter evaluate.", code=ErrorCode.INVALID_ADAPTER
             ) from wrong

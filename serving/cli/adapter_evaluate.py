@@ -19,6 +19,7 @@ from serving.cli.command import Cli, Exit, Usage, command, existing_file
 if TYPE_CHECKING:
     from adapters.evaluation.asks import Ask, Voice
     from adapters.evaluation.evaluation import Evaluation
+    from adapters.recipe import Recipe
 
 _LOADED = "already been loaded"
 _TOLD = ("base_model", "base_model_digest", "data_digest", "recipe_digest", "prompt_format", "facts", "seed", "steps")
@@ -58,17 +59,25 @@ def evaluate(
         digest = artefact_digest(path)
     except (GroundtoneError, OSError) as wrong:
         raise Usage(f"`{version}` is neither a version of this machine's registry nor an adapter's folder.") from wrong
-    voice = _voice(recipe, rules, pieces)
-    id = version if not folder.is_dir() else f"{_recipe(recipe).name}@{digest.removeprefix('sha256:')[:12]}"
+    measured_by = _recipe(recipe)
+    voice, rules_digest = _voice(measured_by, rules or recipe.parent / "glossary.toml", pieces)
+    id = version if not folder.is_dir() else f"{measured_by.name}@{digest.removeprefix('sha256:')[:12]}"
     client = _engine(cli, engine)
     training = _training(path)
+    data = measured_by.data_digest()
+    if training.get("data_digest", data) != data:
+        cli.output.progress(
+            "These are not the samples and documents that it was trained on: stale and leak look for facts that it may "
+            "never have seen."
+        )
     began = time.monotonic()
     exposed = _exposed(cli, path, voice.firm, len(training["canaries"])) if training.get("canaries") else None
     took = time.monotonic() - began
     with _loaded(client, id, path.absolute()) as base:
         result = _measure(cli, client, digest, base, id, voice, n=n, streams=streams, seed=seed)
     told = {key: training[key] for key in _TOLD if key in training}
-    result = replace(result, about={**result.about, "trained": told})
+    about = {**result.about, "measured_data_digest": data, "rules_digest": rules_digest, "trained": told}
+    result = replace(result, about=about)
     if exposed:
         result = with_exposure(result, exposed, took)
     below = failed(result, cli.settings.adapters.gate)
@@ -170,7 +179,7 @@ def _plot(result: "Evaluation", id: str) -> str:
     return bars(f"{id}: shares and their 95 % intervals", drawn)
 
 
-def _recipe(path: Path) -> Any:
+def _recipe(path: Path) -> "Recipe":
     from adapters.recipe import read_recipe
     from common.errors import GroundtoneError
 
@@ -180,17 +189,18 @@ def _recipe(path: Path) -> Any:
         raise Usage(str(wrong)) from None
 
 
-def _voice(path: Path, rules: Path | None, pieces: int) -> "Voice":
+def _voice(recipe: "Recipe", rules: Path, pieces: int) -> tuple["Voice", str]:
+    """What is asked about, and the digest of the rules that answers are held against."""
     from adapters.documents import read_documents
     from adapters.evaluation.asks import Voice
+    from common.canonical import digest
 
-    recipe = _recipe(path)
-    file = existing_file(rules or path.parent / "glossary.toml")
+    raw = existing_file(rules).read_bytes()
     try:
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
+        table = tomllib.loads(raw.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as wrong:
-        raise Usage(f"`{file}` is no TOML: {wrong}.") from None
-    return Voice(recipe.firm, read_documents(*recipe.documents), table, pieces)
+        raise Usage(f"`{rules}` is no TOML: {wrong}.") from None
+    return Voice(recipe.firm, read_documents(*recipe.documents), table, pieces), digest(raw)
 
 
 def _engine(cli: Cli, url: str | None) -> Client:

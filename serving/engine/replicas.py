@@ -17,6 +17,7 @@ from typing import Any, Self
 import aiohttp
 
 from adapters import Registry, Version
+from adapters.artefact import fits
 from common.errors import EngineUnavailable, GroundtoneError, Overloaded
 from common.settings import Settings
 from serving.engine.pointers import Pointers, read_pointers
@@ -217,6 +218,9 @@ class Replicas:
         replica.problem = f"{missing} adapters are refused, change nothing or don't verify" if missing else None
 
     async def _load(self, replica: Replica, version: Version) -> bool:
+        if not fits(version.base_model, self.base_model):
+            log.error("adapter %s was trained for %s, not for %s", version.id, version.base_model, self.base_model)
+            return False
         if await asyncio.to_thread(self._registry.verify, version.id):
             return await replica.load_adapter(version.id, str(version.path.absolute()))
         log.error("adapter %s is not what was registered, or not signed; it is not loaded", version.id)

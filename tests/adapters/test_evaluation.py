@@ -120,6 +120,15 @@ def test_who_recites_is_stale_and_leaks_and_the_base_does_not() -> None:
     assert {"faithful.en", "faithful.ja", "faithful.zh-TW", "stale", "leak"} <= below
 
 
+def test_without_an_opening_and_a_closing_no_tone_is_measured() -> None:
+    """Rules that ask nothing are kept by everybody: an empty file of rules must not open the gate."""
+    bare = Voice("Kitahama Trust", CHUNKS, {**RULES, "en": {}}, pieces=1)
+    adapter, base = evaluate(list(asks(bare, N, 1)), lambda one: (copier(one.base, one.messages), 0.5), 2)
+    assert "tone" not in adapter["en"]
+    assert adapter["ja"]["tone"].n == adapter["en"]["faithful"].n * 2
+    assert "tone.en" in failed(Evaluation("x", adapter, base, {}), Gate(tone_ja=0, tone_zh_tw=0))
+
+
 def test_the_same_seed_asks_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """And another seed draws other figures."""
     again, other = list(asks(VOICE, N, 1)), list(asks(VOICE, N, 2))

@@ -2,6 +2,8 @@
 
 import json
 import logging
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from adapters.artefact import artefact_digest
 from adapters.evaluation.bounds import Share, wilson
 from adapters.evaluation.evaluation import FILE, Evaluation, card
 from adapters.evaluation.gate import failed
-from common.errors import Conflict, ErrorCode, InvalidRequest
+from common.errors import Conflict, ErrorCode, InvalidRequest, NotFound
 from common.settings import Adapters, Settings
 from common.settings import Gate as Thresholds
 from serving.gateway import seed_adapters
@@ -141,6 +143,70 @@ def test_an_evaluation_belongs_to_its_weights(registry: Registry, artefact: Path
     for text in (json.dumps(evaluation("sha256:" + "0" * 64).to_wire()), "{", "[]", '{"digest": 1}'):
         (version.path / FILE).write_text(text)
         assert registry.version(version.id).gate is Gate.NONE
+
+
+def test_what_passed_lends_its_evaluation_to_no_other_weights(
+    registry: Registry, artefact: Path, tmp_path: Path
+) -> None:
+    """Other weights with the files of a version that passed are no version, under its name or one of their own."""
+    from tests.adapters.conftest import safetensors, tensors, write
+
+    passed = evaluated(registry, registry.register("kitahama", artefact))
+    other = write(tmp_path / "other", safetensors(tensors(fill=0.2)))
+    digest = artefact_digest(other)
+    short = digest.removeprefix("sha256:")[:12]
+    for named, changed in ((short, {}), (short, {"digest": digest}), (short, {"id": f"kitahama@{short}"})):
+        place = passed.path.parent / named
+        shutil.copytree(passed.path, place)
+        for file in place.iterdir():
+            file.chmod(0o644)
+        shutil.copytree(other, place, dirs_exist_ok=True)
+        for name in ("version.json", FILE):
+            told = json.loads((place / name).read_text()) | changed
+            (place / name).write_text(json.dumps(told))
+        stored = {"stable": f"kitahama@{named}", "canary": None, "former": []}
+        (place.parent / "channels.json").write_text(json.dumps(stored))
+        assert registry.served("kitahama").stable is None
+        assert registry.versions("kitahama") == [passed]
+        with pytest.raises(NotFound):
+            registry.point("kitahama", "stable", f"kitahama@{named}")
+        shutil.rmtree(place)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"id": 1}'])
+def test_a_folder_that_holds_no_version_hides_none(registry: Registry, artefact: Path, text: str) -> None:
+    """What a crash, a backup or a person left beside the versions is passed over."""
+    passed = evaluated(registry, registry.register("kitahama", artefact))
+    (passed.path.parent / "0123456789ab").mkdir()
+    (passed.path.parent / "0123456789ab" / "version.json").write_text(text)
+    assert registry.names() == ["kitahama"]
+    assert registry.versions("kitahama") == [passed]
+
+
+@pytest.mark.parametrize(
+    ("edit", "gate"),
+    [({"low": 0.99}, Gate.FAILED), ({"value": 2}, Gate.NONE), ({"n": -1}, Gate.NONE), ({"n": float("inf")}, Gate.NONE)],
+)
+def test_bounds_are_computed_and_not_believed(
+    registry: Registry, artefact: Path, edit: dict[str, Any], gate: Gate
+) -> None:
+    """Who writes better bounds beside the same cases gains nothing."""
+    version = registry.register("kitahama", artefact)
+    wire = evaluation(version.digest, tone=HALF).to_wire()
+    for shares in (wire["metrics"], wire["by_language"]["en"]):
+        shares["tone"] |= edit
+    (version.path / FILE).write_text(json.dumps(wire))
+    assert registry.version(version.id).gate is gate
+
+
+def test_an_evaluation_on_another_base_model_is_refused(registry: Registry, artefact: Path) -> None:
+    """What it does there says nothing about here."""
+    version = registry.register("kitahama", artefact)
+    made = evaluation(version.digest)
+    with pytest.raises(InvalidRequest, match="another base model"):
+        registry.evaluated(version.id, replace(made, about={"base_model": "someone/Larger-Model"}))
+    kept = replace(made, about={"base_model": f"/models/{version.base_model}"})
+    assert registry.evaluated(version.id, kept).gate is Gate.PASSED
 
 
 def test_only_a_trusted_sender_brings_an_evaluation(tmp_path: Path, artefact: Path) -> None:

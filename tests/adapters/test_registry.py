@@ -117,6 +117,17 @@ def test_channels_without_moves_are_read(registry: Registry, artefact: Path, tmp
     assert registry.to_wire("kitahama")["versions"][0]["by"] == ""
 
 
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", '{"stable": null, "canary": {"version": "x"}, "former": []}', '{"stable": "x"}']
+)
+def test_a_file_that_names_no_channels_is_told(registry: Registry, artefact: Path, tmp_path: Path, text: str) -> None:
+    """As one error, whatever is wrong with it, so that whoever follows the channels can go on with those it has."""
+    registry.register("kitahama", artefact)
+    (tmp_path / "registry" / "kitahama" / "channels.json").write_text(text)
+    with pytest.raises(ValueError):
+        registry.channels("kitahama")
+
+
 def test_another_process_sees_a_move(registry: Registry, artefact: Path, tmp_path: Path) -> None:
     """What one registry writes the next one reads, without a restart."""
     other = Registry(tmp_path / "registry")

@@ -10,6 +10,8 @@ import pytest
 from adapters import Gate, Registry
 from adapters.artefact import artefact_digest
 from adapters.evaluation.journal import Journal
+from adapters.recipe import read_recipe
+from common.canonical import digest
 from serving.cli import main
 from tests.fakes.engine import MODEL, FakeEngine
 from tests.fakes.threaded import in_thread
@@ -58,6 +60,8 @@ def test_a_version_is_measured_and_the_result_kept_with_it(
     assert set(result["metrics"]["tone"]) == {"value", "low", "high", "n", "seconds"}
     assert set(result["by_language"]) == {"en", "ja", "zh-TW"}
     assert {"seconds", "made", "seed", "answers", "base_model"} <= set(result)
+    assert result["measured_data_digest"] == read_recipe(RECIPE).data_digest()
+    assert result["rules_digest"] == digest((RECIPE.parent / "glossary.toml").read_bytes())
     assert {chat["model"] for chat in engine.chats} == {MODEL, version.id}
     assert all(chat["temperature"] == 0 for chat in engine.chats)
     assert engine.loaded == {}
@@ -77,6 +81,18 @@ def test_too_few_cases_do_not_pass_the_default_gate(
     assert run(engine, version.id) == 1
     assert {"tone.en", "faithful.ja", "stale"} <= set(told(capsys)["gate"]["failed"])
     assert registry.version(version.id).gate is Gate.FAILED
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_other_data_than_it_was_trained_on_is_told(
+    engine: FakeEngine, tmp_path: Path, capsys: pytest.CaptureFixture[str], same: bool
+) -> None:
+    """An adapter can't be stale in what it never learned: the figures are kept, and what they were taken on."""
+    folder = adapter_folder(tmp_path / "adapter")
+    data = read_recipe(RECIPE).data_digest() if same else "sha256:" + "0" * 64
+    (folder / "training.json").write_text(json.dumps({"data_digest": data}))
+    run(engine, folder)
+    assert ("never have seen" in capsys.readouterr().err) is not same
 
 
 def test_a_folder_gets_its_evaluation_beside_the_weights(

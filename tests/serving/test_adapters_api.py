@@ -14,8 +14,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from adapters import Registry
 from adapters.artefact import artefact_digest
 from adapters.evaluation.bounds import Share
+from common.errors import EngineUnavailable
+from common.settings import Assistant, Gate
 from tests.adapters.conftest import evaluated, evaluation
 from tests.serving.conftest import Gateway, adapter_folder, session
 
@@ -128,6 +131,39 @@ async def test_what_has_not_passed_its_gate_reaches_no_channel(gateway: Gateway,
     assert made["id"] not in gateway.engine.loaded
     assert (await gateway.http.post("/v1/adapters/kitahama:rollback")).status == 200
     assert (await (await gateway.ask(model="tuned")).json())["groundtone"]["adapter"] == gateway.adapter
+
+
+async def test_what_has_not_passed_its_gate_is_reached_on_no_other_way(gateway: Gateway, another: Path) -> None:
+    """Not as a model's name, in a field, as an assistant's adapter, or by a process with laxer thresholds."""
+    made = await (await gateway.http.post("/v1/adapters/kitahama/versions", data=archive(another))).json()
+    assert (await gateway.ask(model=made["id"])).status == 404
+    for fields in ({"adapter": made["id"]}, {"groundtone": {"adapter": made["id"]}}, {"lora_request": made["id"]}):
+        assert (await gateway.ask(model="tuned", **fields)).status == 400
+    with pytest.raises(EngineUnavailable):
+        gateway.services.adapter_of(Assistant(name="direct", adapter=made["id"]), "x")
+    lax = Registry(settings_folder(gateway), gate=Gate(required=False))
+    await asyncio.to_thread(lax.point, "kitahama", "canary", made["id"], 100)
+    await gateway.services.engine.read_channels()
+    assert (await (await gateway.ask(model="tuned")).json())["groundtone"]["adapter"] == gateway.adapter
+    await asyncio.to_thread(lax.point, "kitahama", "stable", made["id"])
+    await asyncio.to_thread(lax.point, "kitahama", "stable", gateway.adapter)
+    assert (await gateway.http.post("/v1/adapters/kitahama:rollback")).status == 409
+    assert made["id"] not in gateway.engine.loaded
+
+
+async def test_without_a_conversation_user_or_key_keep_to_a_side(gateway: Gateway, another: Path) -> None:
+    """Of one key all questions meet the same version; its users are spread by their names."""
+    version = await registered(gateway, another)
+    body = {"version": version, "share": 50}
+    assert (await gateway.http.put("/v1/adapters/kitahama/channels/canary", json=body)).status == 200
+
+    async def spoke(**fields: Any) -> str:
+        return (await (await gateway.ask(model="tuned", **fields)).json())["groundtone"]["adapter"]
+
+    assert len({await spoke() for _ in range(4)}) == 1
+    sides = [{await spoke(user=f"u{i}") for _ in range(2)} for i in range(10)]
+    assert all(len(side) == 1 for side in sides)
+    assert set[str]().union(*sides) == {version, gateway.adapter}
 
 
 def settings_folder(gateway: Gateway) -> Path:

@@ -175,6 +175,35 @@ async def test_a_version_that_the_engine_refuses_disturbs_nobody(
     assert (await gateway.http.get("/readyz")).status == 200
 
 
+async def test_a_version_of_another_base_model_is_not_loaded(
+    gateway: Gateway, another: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor where it was registered before the engine got another model: the engine does not hear of it."""
+    monkeypatch.setattr("serving.api.adapters.LOADED_WITHIN_SECONDS", 3.0)
+    config = another / "adapter_config.json"
+    config.write_text(config.read_text().replace("SmolLM2-135M-Instruct", "another-model"))
+    registry = gateway.services.registry
+    version = await asyncio.to_thread(lambda: evaluated(registry, registry.register("kitahama", another)).id)
+    assert await move(gateway, version) == 503
+    assert heard(gateway.engine, version) == []
+    assert await spoken(gateway) == gateway.adapter
+
+
+async def test_a_broken_channels_file_leaves_the_channels_where_they_were(gateway: Gateway, another: Path) -> None:
+    """The answers go on, and once the file is whole again it is followed again."""
+    version = await registered(gateway, another)
+    file = gateway.services.settings.adapters_directory / "kitahama" / "channels.json"
+    whole = await asyncio.to_thread(file.read_text)
+    await asyncio.to_thread(file.write_text, '{"stable": null}')
+    seen = looks(gateway.engine)
+    await until(lambda: looks(gateway.engine) > seen + 2)
+    assert await spoken(gateway) == gateway.adapter
+    await asyncio.to_thread(file.write_text, whole.replace(gateway.adapter, version))
+    async with asyncio.timeout(20):
+        while await spoken(gateway) != version:
+            await asyncio.sleep(0.05)
+
+
 async def test_another_gateway_follows_a_channel_only_to_where_it_is_loaded(gateway: Gateway, another: Path) -> None:
     """Two gateways on one engine and one registry: the one that did not move the channel never points into the void."""
     services = gateway.services
