@@ -64,6 +64,7 @@ class Knowledge:
             else SqlWatch(source, ledger, self.publisher)
             for source in sources
         ]
+        self.scopes: Sequence[Sequence[str]] = ()
         self.searching = ThreadPoolExecutor(8, "search")
         self.reading = ThreadPoolExecutor(2, "intake")
         self.stopping = threading.Event()
@@ -93,6 +94,7 @@ class Knowledge:
         opened = cls(ledger, embedder, vectors, home, settings.sources, reranker, settings.bases, second)
         opened.publisher.keep = settings.retention
         opened.publisher.press.hold = settings.knowledge.hold_suspicious
+        opened.scopes = [assistant.scope for assistant in settings.assistants if assistant.scope]
         return opened
 
     @property
@@ -105,6 +107,8 @@ class Knowledge:
         return self.serving.now.catalogs
 
     def start(self) -> None:
+        # Nobody waits for it: where it fails, the first question with a scope tries again.
+        self.searching.submit(self.search.prepare, self.scopes)
         self.publisher.start()
         self.recut.start()
         for source in self.sources:

@@ -69,14 +69,18 @@ class Scopes:
 
     def margin(self, embedder: Embedder, asked: Vectors, scope: Sequence[str]) -> float:
         """How much nearer the question is to the scope than to any other subject, as a difference of cosines."""
+        own, others = self.known(embedder, scope)
+        return float((own @ asked).max() - (others @ asked).max())
+
+    def known(self, embedder: Embedder, scope: Sequence[str]) -> tuple[Vectors, Vectors]:
+        """The scope's vectors and its rivals', embedded now where they were not: the first takes about a second."""
         key = embedder.fingerprint, tuple(scope)
         with self._lock:
             if key not in self._known:
                 if len(self._known) >= _MOST:
                     self._known.clear()
                 self._known[key] = self._embedded(embedder, key[1])
-            own, others = self._known[key]
-        return float((own @ asked).max() - (others @ asked).max())
+            return self._known[key]
 
     def _embedded(self, embedder: Embedder, scope: tuple[str, ...]) -> tuple[Vectors, Vectors]:
         """The scope's vectors, and those of the subjects that are not the scope's own."""

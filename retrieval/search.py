@@ -8,7 +8,7 @@ What may not be read is left out before anything is scored, counted or ranked.
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -117,6 +117,11 @@ class Search:
         weak = best < (WEAK_BELOW if min_evidence is None else min_evidence)
         outside = self._scopes.outside(indexes.embedder, asked, scope, best)
         return Findings(pin.number, weak, tuple(evidence), reranked, outside)
+
+    def prepare(self, scopes: Iterable[Sequence[str]]) -> None:
+        """Embeds what questions with these scopes are compared with, so that none of them waits for it."""
+        for scope in scopes:
+            self._scopes.known(self._serving.now.embedder, scope)
 
     def _chosen(self, other: bool) -> Indexes:
         chosen = self._serving.other if other else self._serving.now

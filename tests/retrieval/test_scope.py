@@ -5,11 +5,13 @@ from pathlib import Path
 import pytest
 
 from common.errors import InvalidRequest
-from common.settings import Assistant
+from common.settings import Assistant, Settings
 from common.settings import Embedder as Chosen
 from retrieval.embed import Embedder, open_embedder
+from retrieval.knowledge import Knowledge
+from retrieval.ledger import bases
 from retrieval.scope import STRONG, SUBJECTS, Scopes
-from tests.retrieval.house import House
+from tests.retrieval.house import House, WordEmbedder, someone, until
 
 BANK = ("Minato Bank: accounts, cards, deposits, loans, transfers", "銀行の口座・カード・預金・ローン・振込")
 CLINIC = ("Minato Clinic: appointments, examinations, vaccinations, treatments", "診所：預約、檢查、疫苗接種、治療")
@@ -66,6 +68,24 @@ def test_the_search_says_it(embedder: Embedder, tmp_path: Path) -> None:
         assert not house.search("What does a transfer cost?", scope=BANK).outside
     finally:
         house.close()
+
+
+def test_scopes_of_the_settings_are_embedded_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the background: no question waits for them, and the start doesn't either."""
+    words = WordEmbedder("")
+    monkeypatch.setattr("retrieval.knowledge.open_embedder", lambda *_: words)
+    assistants = (Assistant(name="desk", scope=BANK), Assistant(name="bare"))
+    knowledge = Knowledge.open(Settings(home=tmp_path, assistants=assistants, sources=()))
+    knowledge.start()
+    try:
+        every = [*BANK, *(text for subject in SUBJECTS for text in subject)]
+        until(lambda: words.embedded == every)
+        with knowledge.ledger.write() as connection:
+            bases.put(connection, someone(), "kb", None)
+        knowledge.search.search(someone(), ["kb"], "Tell me a joke.", scope=BANK)
+        assert words.embedded == every
+    finally:
+        knowledge.close()
 
 
 def test_an_endless_scope_is_refused(tmp_path: Path) -> None:
