@@ -35,7 +35,7 @@ _MAX_SIDE = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """The base model that the engine serves. `digest` is None where the engine fetches the weights itself."""
+    """The base model that the engine serves. `digest` is None where nobody here knows its weights."""
 
     name: str
     digest: str | None = None
@@ -47,8 +47,6 @@ class Artefact:
 
     digest: str
     base_model: str
-    base_digest: str | None
-    rank: int
 
 
 def check(folder: Path, base: Base | None, max_rank: int) -> Artefact:
@@ -64,12 +62,11 @@ def check(folder: Path, base: Base | None, max_rank: int) -> Artefact:
         raise refused("Its weights hold infinities or values that are no numbers.", "Train it again at a lower rate.")
     training = training_of(folder)
     name = str(config.get("base_model_name_or_path") or "")
-    base_digest = training.get("base_model_digest")
     if base is not None:
-        _check_base(name, base_digest, base)
+        _check_base(name, training.get("base_model_digest"), base)
     if (said := training.get("weights_digest")) and said != digest((folder / WEIGHTS).read_bytes()):
         raise refused(f"{WEIGHTS} is not the file that {TRAINING} speaks of.", "Take both from one training run.")
-    return Artefact(artefact_digest(folder), name, str(base_digest) if base_digest else None, rank)
+    return Artefact(artefact_digest(folder), name)
 
 
 def artefact_digest(folder: Path) -> str:

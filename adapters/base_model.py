@@ -77,6 +77,12 @@ def folder_digest(folder: Path) -> str:
     return f"sha256:{whole.hexdigest()}"
 
 
+def digest_in(home: Path, name: str) -> str | None:
+    """The digest of the base model `name` that was made ready in `home`; None where it was not made there."""
+    marker = _marker(home / "models" / name)
+    return str(marker["digest"]) if marker else None
+
+
 def _bundled(home: Path) -> BaseModel:
     source = _bundled_gguf()
     digest = f"sha256:{_file_digest(source)}"

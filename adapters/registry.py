@@ -109,8 +109,6 @@ class Registry:
                     digest=artefact.digest,
                     created=datetime.now(UTC).isoformat(timespec="microseconds"),
                     base_model=artefact.base_model,
-                    base_digest=artefact.base_digest,
-                    rank=artefact.rank,
                     path=place,
                     by=by,
                 )

@@ -38,8 +38,6 @@ class Version:
     digest: str
     created: str
     base_model: str
-    base_digest: str | None
-    rank: int
     path: Path
     by: str = ""
     gate: Gate = Gate.NONE

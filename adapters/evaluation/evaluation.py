@@ -18,8 +18,6 @@ FILE = "evaluation.json"
 CARD = "card.md"
 PLOT = "evaluation.svg"
 METRICS = ("tone", "format", "terminology", "language", "faithful", "stale", "leak", "exposed", "abstain", "general")
-BASE = ("leak", "exposed", "general")
-"""Those that the base model is asked for, too."""
 Shares = dict[str, dict[str, Share]]
 """By language, `all` for all of them together, and metric."""
 Verdict = tuple[Ask, dict[str, bool], float]

@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from adapters import Base, Registry, Version
 from adapters.artefact import CONFIG, OPTIONAL, WEIGHTS
+from adapters.base_model import digest_in
 from common.errors import Conflict, EngineUnavailable, ErrorCode, InvalidRequest
 from common.principal import Principal, Scope
 from serving.api.routes import Routes, json
@@ -109,7 +110,8 @@ def _registered(services: Services, name: str, archive: bytes, principal: Princi
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         _unpack(archive, folder)
-        base = Base(services.engine.base_model) if services.engine.base_model else None
+        served = services.engine.base_model
+        base = Base(served, digest_in(services.settings.home, served)) if served else None
         return Registry.of(services.settings, base).register(name, folder, by=principal.key, digest=digest)
 
 

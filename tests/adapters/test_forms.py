@@ -237,4 +237,4 @@ def test_the_shipped_adapter_registers(tmp_path: Path) -> None:
     assert (adapter / "adapter_model.safetensors").stat().st_size < 5_000_000
     trained = json.loads((adapter / "training.json").read_text())
     version = Registry(tmp_path, base=Base(BASE, trained["base_model_digest"])).register("forms", adapter)
-    assert version.rank == 8
+    assert json.loads((version.path / "adapter_config.json").read_text())["r"] == 8

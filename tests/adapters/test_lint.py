@@ -10,6 +10,7 @@ import pytest
 
 from adapters.documents import read_documents
 from adapters.lint import Known, Report, Rule, lint
+from adapters.lint.example import read
 from adapters.lint.personal import is_card, is_iban, is_my_number, is_roc_id
 from adapters.lint.repeats import jaccard, normal, repeats, triples
 from adapters.lint.volatile import volatile
@@ -246,8 +247,6 @@ def test_the_index_finds_what_comparing_all_finds(tmp_path: Path) -> None:
     texts += [text.replace("fox", "foxes", 1) for text in texts]
     rng.shuffle(texts)
     rows = [json.dumps(chat(("user", text), ("assistant", "Yes."))) for text in texts]
-    from adapters.lint import read
-
     held = [triples(normal(text)) for text in texts]
     expected = {i for i in range(len(texts)) if any(jaccard(held[i], held[j]) >= 0.85 for j in range(i))}
     assert {example.line - 1 for example, _, _ in repeats(list(read(iter(rows))))} == expected

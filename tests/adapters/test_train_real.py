@@ -90,7 +90,7 @@ def test_training_goes_on_after_a_kill_and_its_artefact_registers(home: Path, tm
     registered = Registry(tmp_path / "registry", base=Base(BASE, str(whole["base_model_digest"]))).register(
         "kitahama", tmp_path / "two"
     )
-    assert registered.rank == 8
+    assert json.loads((registered.path / "adapter_config.json").read_text())["r"] == 8
     assert {p.name for p in (tmp_path / "two").iterdir()} == {
         "adapter_model.safetensors",
         "adapter_config.json",

@@ -240,6 +240,17 @@ async def test_the_engine_hears_of_no_bad_artefact(gateway: Gateway, tmp_path: P
     assert gateway.engine.loaded == before
 
 
+async def test_the_weights_of_the_base_model_count_where_they_are_known(gateway: Gateway, another: Path) -> None:
+    """By name it fits; it was trained for other weights than those that were made ready here."""
+    home = gateway.services.settings.home / "models" / gateway.services.engine.base_model
+    home.mkdir(parents=True)
+    (home / "groundtone.json").write_text('{"digest": "sha256:1", "conversion": "1"}')
+    for digest, status in (("sha256:2", 400), ("sha256:1", 201)):
+        (another / "training.json").write_text(json.dumps({"base_model_digest": digest}))
+        sent = archive(another, names=("adapter_model.safetensors", "adapter_config.json", "training.json"))
+        assert (await gateway.http.post("/v1/adapters/kitahama/versions", data=sent)).status == status
+
+
 async def test_what_was_changed_on_disk_is_not_loaded_again(gateway: Gateway) -> None:
     """An engine that restarts gets the bytes that were registered, or none: here one byte of them was changed."""
     version = gateway.services.registry.version(gateway.adapter)
