@@ -4,13 +4,14 @@ faithful   figures drawn anew, on products whose names no document has: are they
 stale      figures drawn anew, on the firm's products: does an old one come instead?
 leak       the same questions closed book, to adapter and base: does an old one come by heart?
 abstain    evidence about something else: is the question declined?
+form       files with names and figures that no training drew, to adapter and base: is the form kept and filled?
 general    common knowledge, to adapter and base
 """
 
 import random
 import re
 import tomllib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,11 +20,14 @@ from adapters.documents import Chunk
 from adapters.evaluation.cases import LANGUAGES, PHRASINGS, Case, asked_about, case
 from adapters.evaluation.judge import Rules, declined, in_form, in_terms, in_tone, right, said, states
 from adapters.facts import Fact, facts
+from adapters.pieces import Piece, evidence_of
+from adapters.records import file
 from adapters.redraw import core, normal
+from adapters.samples import FormSample
 from common.language import language_of
 from common.prompt import Message, compose
 
-KINDS = ("faithful", "stale", "leak", "abstain", "general")
+KINDS = ("faithful", "stale", "leak", "abstain", "form", "general")
 _SYLLABLES = ("ta", "vel", "mor", "rin", "dal", "kes", "lu", "bra", "sen", "tho", "ga", "nil")
 _SIGNS = "霧笛碧嵐瑞雲玄橋翠峰暁湊"
 
@@ -41,20 +45,21 @@ class Ask:
     @property
     def most(self) -> int:
         """Tokens: a whole answer with its closing; less where a figure or a word is looked for, which come early."""
-        return {"leak": 96, "general": 64}.get(self.kind, 160)
+        return {"leak": 96, "general": 64, "form": 200}.get(self.kind, 160)
 
 
 @dataclass(frozen=True, slots=True)
 class Voice:
     """What an adapter is held against: the firm's documents, its rules a language, and how it is asked.
 
-    `pieces` is how many pieces of evidence stand before a question.
+    `pieces` is how many pieces of evidence stand before a question, `forms` what is asked for besides.
     """
 
     firm: str
     chunks: Sequence[Chunk]
     rules: dict[str, Rules]
     pieces: int = 2
+    forms: Sequence[FormSample] = ()
 
 
 def asks(voice: Voice, n: int, seed: int, kinds: Collection[str] = KINDS) -> Iterator[Ask]:
@@ -79,6 +84,7 @@ def _asks(voice: Voice, n: int, seed: int) -> Iterator[Ask]:
                 yield Ask("leak", lang, base, closed, partial(_leak, made.question, old.expected))
         for made in _cases(voice, lang, own, n, seed, "a", answered=False):
             yield Ask("abstain", lang, False, made.messages, partial(_abstain, made, rules))
+        yield from _forms(voice, lang, n, seed)
     everyday = tomllib.loads((Path(__file__).parent / "general.toml").read_text(encoding="utf-8"))["general"]
     for row in everyday:
         asked: list[Message] = [{"role": "user", "content": row["ask"]}]
@@ -110,6 +116,20 @@ def _cases(
         targets = [(chunk, (fact.figure.start, fact.figure.end))] if answered else []
         made = f"{lang}-{mark}{i:03}"
         yield case(made, lang, question, among, targets, seed + i, change=change, firm=voice.firm, pieces=voice.pieces)
+
+
+def _forms(voice: Voice, lang: str, n: int, seed: int) -> Iterator[Ask]:
+    """`n` files, each with the form that is asked of it; every fifth leaves a statement out."""
+    own = [sample for sample in voice.forms if sample.lang == lang]
+    for i in range(n if own else 0):
+        rng = random.Random(f"{seed}/{lang}/form/{i}")  # noqa: S311 # draws names and figures, hides nothing
+        sample = own[i % len(own)]
+        about = file(sample, rng, silent=i % 5 == 4, unseen=True)
+        evidence = evidence_of([Piece((about.name,), about.text, ())], lang, rng)
+        turns: list[Message] = [{"role": "user", "content": about.ask(sample).question}]
+        messages = tuple(compose(voice.firm, evidence, turns))
+        for base in (False, True):
+            yield Ask("form", lang, base, messages, partial(_form, sample, about.record))
 
 
 def _about(fact: Fact, chunk: Chunk) -> bool:
@@ -171,6 +191,18 @@ def _leak(question: str, old: Sequence[str], answer: str) -> dict[str, bool]:
 
 def _abstain(made: Case, rules: Rules, answer: str) -> dict[str, bool]:
     return {"abstain": declined(made, answer, rules.get("refusals", ()))}
+
+
+def _form(sample: FormSample, record: Mapping[str, str], answer: str) -> dict[str, bool]:
+    """Format is whether the schema, or the sections in their order, take the whole answer; terms don't need it."""
+    form, lang = sample.form, sample.lang
+    terms = [(record[field], words[record[field]]) for field, words in form.terms[lang].items()]
+    read = form.read(answer.strip(), sample.shape, lang)
+    return {
+        "faithful": read == record,
+        "format": read is not None,
+        "terminology": all(term in answer and not any(word in answer for word in others) for term, others in terms),
+    }
 
 
 def _general(says: Sequence[str], answer: str) -> dict[str, bool]:

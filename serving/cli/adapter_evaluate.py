@@ -193,6 +193,7 @@ def _voice(recipe: "Recipe", rules: Path, pieces: int) -> tuple["Voice", str]:
     """What is asked about, and the digest of the rules that answers are held against."""
     from adapters.documents import read_documents
     from adapters.evaluation.asks import Voice
+    from adapters.samples import FormSample, read_samples
     from common.canonical import digest
 
     raw = existing_file(rules).read_bytes()
@@ -200,7 +201,10 @@ def _voice(recipe: "Recipe", rules: Path, pieces: int) -> tuple["Voice", str]:
         table = tomllib.loads(raw.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as wrong:
         raise Usage(f"`{rules}` is no TOML: {wrong}.") from None
-    return Voice(recipe.firm, read_documents(*recipe.documents), table, pieces), digest(raw)
+    unseen = recipe.samples.with_name("unseen.jsonl")
+    samples = read_samples(unseen if unseen.is_file() else recipe.samples)
+    forms = [sample for sample in samples if isinstance(sample, FormSample)]
+    return Voice(recipe.firm, read_documents(*recipe.documents), table, pieces, forms), digest(raw)
 
 
 def _engine(cli: Cli, url: str | None) -> Client:

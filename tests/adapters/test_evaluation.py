@@ -14,12 +14,15 @@ from adapters.evaluation.evaluation import METRICS, Evaluation, Shares, evaluate
 from adapters.evaluation.gate import failed
 from adapters.evaluation.journal import Journal
 from adapters.evaluation.judge import in_form, in_terms, in_tone
+from adapters.forms import filled
 from adapters.redraw import core
+from adapters.samples import FormSample, read_samples
 from common.language import language_of
 from common.prompt import Message
 from common.settings import Gate
 from tests.adapters.conftest import SAMPLE
 
+FORMS = SAMPLE.parent / "forms"
 N = 12
 RULES = tomllib.loads((SAMPLE / "glossary.toml").read_text(encoding="utf-8"))
 CHUNKS = read_documents(*(SAMPLE / "documents" / lang for lang in ("en", "ja", "zh-TW")))
@@ -127,6 +130,33 @@ def test_without_an_opening_and_a_closing_no_tone_is_measured() -> None:
     assert "tone" not in adapter["en"]
     assert adapter["ja"]["tone"].n == adapter["en"]["faithful"].n * 2
     assert "tone.en" in failed(Evaluation("x", adapter, base, {}), Gate(tone_ja=0, tone_zh_tw=0))
+
+
+def test_a_form_is_measured_by_its_schema_its_terms_and_its_fields() -> None:
+    """Of adapter and base side by side: one fills it, one wraps it in words, one has the file's word for a term."""
+    samples = [s for s in read_samples(FORMS / "unseen.jsonl") if isinstance(s, FormSample)]
+    asked = list(asks(Voice("Kawabe Records", [], {}, forms=samples), 6, 1, ("form",)))
+    assert len(asked) == 2 * 3 * 6
+    for one in asked:
+        sample, record = one.judge.args  # type: ignore[attr-defined]
+        right = filled(sample.answer, record)
+        assert set(one.judge(right).values()) == {True}
+        wrapped = one.judge(f"Here it is:\n{right}")
+        assert wrapped == {"faithful": False, "format": False, "terminology": True}
+        other = one.judge(filled(sample.answer, {**record, sample.form.fields[1]: "someone else"}))
+        assert (other["faithful"], other["format"]) == (False, True)
+        field, terms = next(iter(sample.form.terms[sample.lang].items()))
+        assert one.judge(filled(sample.answer, {**record, field: terms[record[field]][0]}))["terminology"] is False
+    adapter, base = evaluate(asked, lambda one: ("", 0.1) if one.base else (_filled_in(one), 0.1), 2)
+    assert {lang: shares["format"].value for lang, shares in adapter.items()} == dict.fromkeys(
+        ("all", "en", "ja", "zh-TW"), 1
+    )
+    assert (base["all"]["format"].value, base["all"]["format"].n) == (0, 18)
+
+
+def _filled_in(one: Ask) -> str:
+    sample, record = one.judge.args  # type: ignore[attr-defined]
+    return filled(sample.answer, record)
 
 
 def test_the_same_seed_asks_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,6 +83,22 @@ def test_too_few_cases_do_not_pass_the_default_gate(
     assert registry.version(version.id).gate is Gate.FAILED
 
 
+def test_forms_are_measured_where_the_samples_have_some(
+    engine: FakeEngine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Validity and terms, of adapter and base side by side, on files beside the samples that none is trained on."""
+    recipe = RECIPE.parents[1] / "forms" / "recipe.toml"
+    folder = adapter_folder(tmp_path / "adapter")
+    words = ["adapter", "evaluate", str(folder), "--recipe", str(recipe), "--engine", engine.url]
+    assert main([*words, "-n", "3", "--json"]) == 1
+    result = told(capsys)
+    for side in (result["metrics"], result["base"]["all"]):
+        assert {name: side[name]["n"] for name in ("format", "terminology", "faithful")} == dict.fromkeys(
+            ("format", "terminology", "faithful"), 9
+        )
+    assert {"tone.en", "stale"} <= set(result["gate"]["failed"]), "what was not measured is not passed"
+
+
 @pytest.mark.parametrize("same", [True, False])
 def test_other_data_than_it_was_trained_on_is_told(
     engine: FakeEngine, tmp_path: Path, capsys: pytest.CaptureFixture[str], same: bool
