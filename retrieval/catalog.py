@@ -79,6 +79,8 @@ class Catalog:
         self._rows: dict[str, int | tuple[int, ...]] = {}  # by chunk id; more than one where it went and came back
         self.keys: dict[str, int] = {}  # matrix row by digest of the embedded text
         self.placed = np.zeros(0, dtype=np.bool_)  # by matrix row: whether Chroma finds it
+        self.collection: str | None = None  # of Chroma, that `placed` is about; None before the first question
+        self.crowded_out = 0  # questions since its building to which it gave mostly dead neighbours
         self._langs, self._metadata, self._labels = Values(), Values(), Values()
         self._documents: dict[int, Entry] = {}
         self._base_of = np.zeros(0, dtype=np.int64)  # by document
@@ -132,12 +134,20 @@ class Catalog:
                 if (row := self.keys.get(key)) is not None:
                     self.placed[row] = placed
 
-    def mark_only(self, keys: Iterable[str]) -> None:
-        """Notes that Chroma finds these vectors by themselves, and no others."""
+    def mark_only(self, keys: Iterable[str], collection: str | None) -> None:
+        """Notes that `collection` serves, and finds these vectors by themselves, and no others."""
         with self._lock:
             placed = np.zeros_like(self.placed)
             placed[[row for key in keys if (row := self.keys.get(key)) is not None]] = True
-            self.placed = placed
+            self.placed, self.collection, self.crowded_out = placed, collection, 0
+
+    def follow_collection(self, connection: Connection) -> None:
+        """Learns what Chroma finds where another collection serves than before: another process has built it."""
+        name = embeddings.collection_of(connection, self._principal, self._fingerprint)
+        if self.collection is None:
+            self.collection = name
+        elif name is not None and name != self.collection:
+            self.mark_only(embeddings.placed(connection, self._principal, self._fingerprint, name), name)
 
     def allowed(
         self, principal: Principal, knowledge: Collection[str], snapshot: int, clock: float, filters: Mapping[str, Any]

@@ -30,6 +30,7 @@ class Catalogs:
         """The principal's catalog, with all that the ledger holds at this transaction."""
         while not (catalog := self.of(principal)).catch_up(connection):
             self.forget(principal, catalog)
+        catalog.follow_collection(connection)
         return catalog
 
     def forget(self, principal: Principal, only: Catalog | None = None) -> None:
@@ -42,6 +43,6 @@ class Catalogs:
         """Notes which vectors Chroma finds by themselves."""
         self.of(principal).mark(keys, placed)
 
-    def mark_only(self, principal: Principal, keys: Iterable[str]) -> None:
-        """Notes that Chroma finds these vectors and no others."""
-        self.of(principal).mark_only(keys)
+    def mark_only(self, principal: Principal, keys: Iterable[str], collection: str) -> None:
+        """Notes that `collection` serves, and finds these vectors and no others."""
+        self.of(principal).mark_only(keys, collection)

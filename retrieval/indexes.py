@@ -5,6 +5,7 @@ Chroma, and none is refused while it is away: `repair` adds the rest once it is 
 """
 
 import logging
+import secrets
 import threading
 import time
 from collections import deque
@@ -35,6 +36,7 @@ _TERMS_AT_ONCE = 20_000
 _PROBES = 16
 _SHARE = 20  # counting takes at most a twentieth of the time
 DEAD_AT_LEAST, DEAD_SHARE = 500, 0.5  # dead vectors above both make a collection worth building anew
+CROWDED_OUT = 20  # questions whose neighbours were mostly dead, for the same
 _STILL_ASKED = 15.0  # seconds for which a question may still be asking a collection that was left behind
 
 
@@ -56,6 +58,7 @@ class Indexes:
         self.terms_lost = threading.Event()
         self.stopping = stopping
         self._building = threading.RLock()  # one round of repairs or rebuilding at a time
+        self._noting = threading.Lock()  # what the ledger says of Chroma and what catalogs do are written together
         self._left_behind: deque[tuple[float, str]] = deque()
         self._not_before: dict[tuple[str, str], float] = {}
         self._followed: dict[str, int] = {}  # the snapshot up to which a process that does not write has the terms
@@ -133,8 +136,8 @@ class Indexes:
                 embeddings.set_collection(connection, principal, fingerprint, self._collection(principal))
                 old = self._pointer(connection, principal)
                 until = embeddings.newest(connection, principal, fingerprint)
-            fresh = _successor(old)
-            self.vectors.clear(fresh)
+            fresh = _beside(old)
+            self._drop_unfinished(old)
             for some in self._live(principal, until):
                 self.vectors.add(fresh, some)
             found: list[str] = []
@@ -144,15 +147,18 @@ class Indexes:
                     embeddings.place(connection, principal, fingerprint, sorted(known), fresh)
                     embeddings.place(connection, principal, fingerprint, sorted(some.keys() - known), None)
                 found += known
-            with self.ledger.write() as connection:
-                fence(connection)
-                embeddings.move(connection, principal, fingerprint, old, fresh, until)
-            self.catalogs.mark_only(principal, found)
+            with self._noting:
+                with self.ledger.write() as connection:
+                    fence(connection)
+                    embeddings.move(connection, principal, fingerprint, old, fresh, until)
+                self.catalogs.mark_only(principal, found, fresh)
             self._left_behind.append((time.monotonic() + _STILL_ASKED, old))
         return len(found)
 
     def crowded(self, principal: Principal) -> bool:
-        """Whether so much of the collection is dead that it crowds out what lives."""
+        """Whether what is dead crowds out what lives: as questions saw it, or as its share of the collection says."""
+        if self.catalogs.of(principal).crowded_out >= CROWDED_OUT:
+            return True
         if not self._due("crowded", principal):
             return False
         began = time.monotonic()
@@ -168,6 +174,14 @@ class Indexes:
         """Removes collections that no question can still be asking."""
         while self._left_behind and self._left_behind[0][0] < time.monotonic():
             self.vectors.clear(self._left_behind.popleft()[1])
+
+    def _drop_unfinished(self, serving: str) -> None:
+        """Removes what builds that were broken off have left of this tenant's."""
+        kept = {serving, *(name for _, name in self._left_behind)}
+        stem = serving.rpartition("-")[0]
+        for name in self.vectors.names():
+            if name.startswith(f"{stem}-") and name not in kept:
+                self.vectors.clear(name)
 
     def rebuild_terms(self) -> Lexical:
         """A second lexical index beside the one that serves, with every chunk that was ever visible."""
@@ -328,9 +342,12 @@ class Indexes:
         return bool(found)
 
     def _note(self, principal: Principal, keys: Sequence[str], collection: str | None) -> None:
-        with self.ledger.write() as connection:
-            embeddings.place(connection, principal, self.embedder.fingerprint, keys, collection)
-        self.catalogs.mark(principal, keys, collection is not None)
+        with self._noting:
+            with self.ledger.write() as connection:
+                if collection != self._pointer(connection, principal):
+                    collection = None  # another serves since, and lacks them
+                embeddings.place(connection, principal, self.embedder.fingerprint, keys, collection)
+            self.catalogs.mark(principal, keys, collection is not None)
 
     def _note_lost(self, principal: Principal, collection: str) -> bool:
         """Notes what Chroma has lost. Returns whether it lost anything: where not, it holds all and doesn't find it."""
@@ -356,9 +373,9 @@ class Indexes:
         return f"groundtone-{name[:40]}-1"
 
 
-def _successor(collection: str) -> str:
-    name, _, number = collection.rpartition("-")
-    return f"{name}-{int(number) + 1}"
+def _beside(collection: str) -> str:
+    """A name that no other build has, so that a writer that has lost its lease harms nobody's but its own."""
+    return f"{collection.rpartition('-')[0]}-{secrets.token_hex(4)}"
 
 
 def embedded_text_of(chunk: Chunk) -> str:

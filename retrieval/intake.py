@@ -1,12 +1,13 @@
 """Intake: a document as it was sent to content that can be published. What publishes it cuts it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
 
 from common.canonical import digest, digest_of
 from common.errors import InvalidRequest
 from common.language import language_of
+from retrieval.ledger.snapshots import moment
 from retrieval.ledger.staging import Content
 from retrieval.read import read
 from retrieval.readers.builder import clean, one_line
@@ -46,9 +47,19 @@ def identity(sent: Sent) -> str:
 
 
 def take(name: str, sent: Sent) -> Content:
-    """Reads a document. Raises InvalidRequest or UnsupportedMedia for what can't be read; may take seconds."""
+    """Reads a document. Raises InvalidRequest or UnsupportedMedia for what can't be read; may take seconds.
+
+    Effective dates that were sent with it go before those that it names itself.
+    """
     _check_dates(sent)
-    return _content(name, sent, read(sent.data, sent.media_type, title=sent.title, lang=sent.lang))
+    document = read(sent.data, sent.media_type, title=sent.title, lang=sent.lang)
+    from_, until = document.effective
+    if from_ and sent.effective_from is None:
+        sent = replace(sent, effective_from=moment(from_, "effective_from"))
+    if until and sent.effective_until is None:
+        sent = replace(sent, effective_until=moment(until, "effective_until"))
+    _check_dates(sent)
+    return _content(name, sent, document)
 
 
 def take_row(name: str, sent: Sent) -> Content:

@@ -8,7 +8,7 @@ where too little is left, exact search answers. So a label never costs a neighbo
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.catalog import Catalog
+from retrieval.catalog import OPEN, Catalog
 from retrieval.vectors import Vectors, VectorsUnavailable
 
 Vector = NDArray[np.float32]
@@ -56,6 +56,8 @@ class Neighbours:
         trusted, candidate = np.zeros(len(placed), dtype=np.bool_), ~placed
         trusted[fetched[: TRUSTED * count]] = candidate[fetched] = True
         if int(trusted[vector_of].sum()) < count:
+            living = catalog.column("vector")[catalog.column("last") == OPEN]
+            catalog.crowded_out += 2 * int(np.isin(fetched, living).sum()) < len(fetched)
             return {}
         return exact(catalog, asked, rows[candidate[vector_of]], count)
 

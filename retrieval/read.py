@@ -95,7 +95,7 @@ def _document(out: Builder, title: str | None, lang: str | None) -> Document:
     first = out.blocks[0]
     heading = text[first.start : first.end] if first.kind is BlockKind.HEADING and first.level == 1 else ""
     named = one_line(title or heading or out.title or "")
-    return Document(text, tuple(out.blocks), named, _language(lang or out.lang, text), out.pages)
+    return Document(text, tuple(out.blocks), named, _language(lang or out.lang, text), out.pages, out.effective)
 
 
 def _language(tag: str | None, text: str) -> Language:

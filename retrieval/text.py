@@ -35,7 +35,7 @@ class Document:
     """One revision's normalised text (NFC, `\\n`) and its blocks, in order and without overlap.
 
     All spans, in citations too, are counted in `text`. `title` is empty when neither the caller nor the document
-    names one. `pages` is None for formats without pages.
+    names one. `pages` is None for formats without pages. `effective` is from when and until when, as it is written.
     """
 
     text: str
@@ -43,3 +43,4 @@ class Document:
     title: str
     lang: Language
     pages: int | None = None
+    effective: tuple[str | None, str | None] = None, None

@@ -26,6 +26,7 @@ Vector = NDArray[np.float32]
 _BASE = "/api/v2/tenants/default_tenant/databases/default_database/collections"
 _ADDED_AT_ONCE = 256  # larger batches hold up the queries between them
 _ASKED_AT_ONCE = 64
+_MOST_NAMES = 10_000
 _FOUND_WITHIN = 8  # a vector's own key stands among its first neighbours, or it counts as lost
 
 
@@ -90,6 +91,10 @@ class Vectors:
         for start in range(0, len(keys), 1000):
             present.update(self._in(collection, "get", {"ids": keys[start : start + 1000], "include": []})["ids"])
         return present
+
+    def names(self) -> list[str]:
+        """The collections that there are."""
+        return [one["name"] for one in self._call("GET", f"{_BASE}?limit={_MOST_NAMES}")]
 
     def clear(self, collection: str) -> None:
         """Removes a collection, where there is one."""

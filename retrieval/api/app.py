@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
@@ -39,6 +40,7 @@ def create_app(knowledge: Knowledge, key: str) -> ASGIApp:
     app.add_exception_handler(GroundtoneError, _expected)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _unrouted)
+    app.add_exception_handler(DataError, _unkept)
     app.add_exception_handler(Exception, _unexpected)
     return Access(app, key)
 
@@ -54,6 +56,10 @@ async def _invalid(request: Request, error: Exception) -> Response:
     first: dict[str, Any] = error.errors()[0]
     name = str(first["loc"][-1])
     return await _expected(request, InvalidRequest(f"The value of {name} is wrong.", "See docs/api.md.", param=name))
+
+
+async def _unkept(request: Request, _: Exception) -> Response:
+    return await _expected(request, InvalidRequest("A value holds a NUL, or is too large.", "Correct it."))
 
 
 async def _unrouted(request: Request, error: Exception) -> Response:

@@ -20,7 +20,7 @@ from retrieval.knowledge import Knowledge
 from retrieval.ledger import bases, documents, operations
 from retrieval.ledger.documents import Revision
 from retrieval.ledger.labels import clean
-from retrieval.ledger.snapshots import moment, rfc3339
+from retrieval.ledger.snapshots import LONGEST_NUMBER, moment, rfc3339
 from retrieval.ledger.staging import Change
 from retrieval.publish import Published, Push
 
@@ -74,7 +74,7 @@ async def remove(
     publish: bool = True,
     wait: float = 30.0,
 ) -> dict[str, Any]:
-    change = Change(kb, name, None, if_match=_if_match(request))
+    change = Change(kb, check_name(name), None, if_match=_if_match(request))
     return await _push(service, caller, Push(caller, [change], f"Removed {name}", publish), wait, response)
 
 
@@ -185,6 +185,6 @@ def _if_match(request: Request) -> int | None:
     if value is None:
         return None
     number = value.strip().removeprefix("W/").strip('"')
-    if not (number.isascii() and number.isdecimal()):
+    if not (number.isascii() and number.isdecimal() and len(number) <= LONGEST_NUMBER):
         raise InvalidRequest("If-Match is not a revision.", "Send the number that the document had.", param="If-Match")
     return int(number)

@@ -59,6 +59,8 @@ def expect(fields: dict[str, Any], name: str, kinds: type | tuple[type, ...], de
         return default
     if not isinstance(value, kinds) or (isinstance(value, bool) and kinds is not bool):
         raise InvalidRequest(f"The field {name!r} has the wrong type.", "See docs/api.md.", param=name)
+    if isinstance(value, str) and "\x00" in value:
+        raise InvalidRequest(f"The field {name!r} holds a NUL.", "Leave it out.", param=name)
     return value
 
 
@@ -81,7 +83,7 @@ async def settle(
     """The result of a writer's job, or the id of an operation where it takes longer than `wait` seconds."""
     waiting = asyncio.wrap_future(future)  # never cancelled: that would reach back to a job that has not begun
     waiting.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # where nobody waits for it
-    done, _ = await asyncio.wait([waiting], timeout=min(max(wait, 0.0), LONGEST_WAIT))
+    done, _ = await asyncio.wait([waiting], timeout=min(max(0.0, wait), LONGEST_WAIT))  # NaN is 0
     if done:
         return result(waiting.result())
 

@@ -1,6 +1,6 @@
 """Snapshots over HTTP: list, compare, go back."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -8,17 +8,21 @@ from common.errors import NotFound
 from retrieval.api.bases import accepted
 from retrieval.api.requests import Caller, Service, in_thread, json_body, settle, texts
 from retrieval.ledger import snapshots, tenants
+from retrieval.ledger.schema import MOST
 
 router = APIRouter(prefix="/v1/snapshots")
 
 
 @router.get("")
 async def newest(
-    service: Service, caller: Caller, before: int | None = None, limit: int = Query(100, ge=1, le=1000)
+    service: Service,
+    caller: Caller,
+    cursor: Annotated[int | None, Query(ge=0, le=MOST)] = None,
+    limit: int = Query(100, ge=1, le=1000),
 ) -> dict[str, Any]:
     def run() -> dict[str, Any]:
         with service.ledger.read() as connection:
-            found = snapshots.newest(connection, caller, before, limit)
+            found = snapshots.newest(connection, caller, cursor, limit)
             head = tenants.get(connection, caller).head
         data = [
             {
@@ -30,7 +34,7 @@ async def newest(
             }
             for one in found
         ]
-        return {"head": head, "data": data, "next": found[-1].number if len(found) == limit else None}
+        return {"head": head, "data": data, "cursor": found[-1].number if len(found) == limit else None}
 
     return await in_thread(run)
 
@@ -66,7 +70,7 @@ async def restore(
 
 def number_of(text: str, noun: str, do: str) -> int:
     """A number in a path. Raises NotFound for what is none: there is no such `noun`."""
-    if not (text.isascii() and text.isdecimal()):
+    if not (text.isascii() and text.isdecimal() and len(text) <= snapshots.LONGEST_NUMBER):
         raise NotFound(f"There is no such {noun}.", do)
     return int(text)
 

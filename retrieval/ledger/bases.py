@@ -26,7 +26,10 @@ class Base:
 
 
 def put(connection: Connection, principal: Principal, name: str, labels: Sequence[str] | None) -> tuple[Base, bool]:
-    """Makes the knowledge base exist with `labels`, where they are given. Returns it and whether it is new."""
+    """Makes the knowledge base exist with `labels`, where they are given. Returns it and whether it is new.
+
+    One that was removed and is made again keeps the labels that it had: its past is not opened by the way.
+    """
     if not _NAME.fullmatch(name):
         raise InvalidRequest(
             "The knowledge base's name is not usable.",
@@ -41,8 +44,8 @@ def put(connection: Connection, principal: Principal, name: str, labels: Sequenc
         row = {"tenant": principal.tenant, "name": name, "labels": _labels(labels), "deleted": False}
         connection.execute(insert(knowledge_bases).values(**row, created=time.time()))
     elif labels is not None or found.deleted:
-        changed = {"deleted": False, "labels": _labels(labels)} if found.deleted else {"labels": _labels(labels)}
-        connection.execute(update(knowledge_bases).where(mine).values(**changed))
+        wanted = found.labels if labels is None else _labels(labels)
+        connection.execute(update(knowledge_bases).where(mine).values(deleted=False, labels=wanted))
     return get(connection, principal, name), found is None or found.deleted
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, Select, and_, func, select
 from common.errors import NotFound
 from common.principal import Principal
 from retrieval.ledger.bases import Base
-from retrieval.ledger.schema import documents, editions, revisions
+from retrieval.ledger.schema import MOST, documents, editions, revisions
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def get(connection: Connection, principal: Principal, base: Base, name: str, num
     query = (
         _revisions(principal, base).add_columns(revisions.c.text, revisions.c.blocks).where(documents.c.name == name)
     )
-    wanted = editions.c.last.is_(None) if number is None else revisions.c.number == number
+    wanted = editions.c.last.is_(None) if number is None else revisions.c.number == min(number, MOST)
     row = connection.execute(query.where(wanted)).first()
     if row is None or not principal.reads(base.labels if row.labels is None else row.labels):
         raise not_found(name)
@@ -111,6 +111,15 @@ def cut_otherwise(connection: Connection, principal: Principal, base: Base, stra
         .where(editions.c.last.is_(None), revisions.c.strategy != strategy)
     )
     return [(row.name, row.kept) for row in connection.execute(query.order_by(documents.c.name))]
+
+
+def of_source(connection: Connection, principal: Principal, base: Base, source: str) -> list[str]:
+    """The names of the present documents of a knowledge base that a source brought."""
+    query = select(documents.c.name).join(editions, editions.c.document == documents.c.id)
+    mine = (documents.c.tenant == principal.tenant) & (documents.c.knowledge == base.id)
+    return list(
+        connection.execute(query.where(mine, documents.c.source == source, editions.c.last.is_(None))).scalars()
+    )
 
 
 def page(

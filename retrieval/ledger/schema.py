@@ -38,6 +38,9 @@ Id = BigInteger().with_variant(Integer, "sqlite")
 """SQLite counts up by itself only where the column is a plain INTEGER, which holds 64 bits there. Tables with
 `sqlite_autoincrement` never give out a number twice."""
 
+MOST = 2**63 - 1
+"""The largest number that a column holds."""
+
 
 class Json(TypeDecorator[Any]):
     """JSON as text with sorted keys: the same in every database, and equal values are equal text."""

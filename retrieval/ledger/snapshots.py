@@ -12,6 +12,9 @@ from common.principal import Principal
 from retrieval.ledger import tenants
 from retrieval.ledger.schema import documents, editions, knowledge_bases, revisions, snapshots
 
+LONGEST_NUMBER = 18
+"""Digits of a number that a caller sends as text: more fit into no column."""
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
@@ -70,7 +73,7 @@ def pin(connection: Connection, principal: Principal, as_of: int | str | None, n
     clock = time.time() if now is None else now
     if as_of is None:
         return Pin(tenant.head, clock, tenant.head)
-    if isinstance(as_of, str) and as_of.isdecimal():
+    if isinstance(as_of, str) and as_of.isdecimal() and len(as_of) <= LONGEST_NUMBER:
         as_of = int(as_of)
     if isinstance(as_of, int):
         number = as_of
@@ -126,15 +129,18 @@ def _changed_between(a: int, b: int) -> Any:
     return or_(editions.c.first > a, editions.c.last < b)
 
 
-def moment(value: str, param: str) -> float:
-    """An RFC 3339 time or date as seconds since 1970. Without an offset it is UTC; a date is its midnight."""
+def moment(value: str | float, param: str) -> float:
+    """An RFC 3339 time or date as seconds since 1970, which a number says already, in the years from 1 to 9999.
+
+    Without an offset it is UTC; a date is its midnight.
+    """
     try:
-        parsed = datetime.fromisoformat(value)
-    except ValueError:
+        parsed = datetime.fromisoformat(value) if isinstance(value, str) else datetime.fromtimestamp(value, UTC)
+        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC).timestamp()
+    except (ValueError, OverflowError, OSError):
         raise InvalidRequest(
             f"{param} is not a time.", "Send RFC 3339, such as 2027-04-01 or 2027-04-01T09:00:00+09:00.", param=param
         ) from None
-    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
 
 
 def rfc3339(seconds: float) -> str:

@@ -107,7 +107,9 @@ def prepare(connection: Connection, principal: Principal, change: Change) -> Pre
     current = found.revision if found else None
     check_match(change, current)
     if change.content is None and current is None:
-        raise documents.not_found(change.document)
+        if found is None or not _waits(connection, principal, found.id):
+            raise documents.not_found(change.document)
+        return Prepared(change, found.id, None, 0, [], False, as_wanted=True)  # what waits is taken back
     if found and change.yields and _waits(connection, principal, found.id):
         return Staged(change.document, current or 0, False, None)
     if found and current and change.content and found.same(change.content.identity, change.content.strategy):

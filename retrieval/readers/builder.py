@@ -52,6 +52,7 @@ class Builder:
         self.blocks: list[Block] = []
         self.title: str | None = None
         self.lang: str | None = None
+        self.effective: tuple[str | None, str | None] = None, None
         self.page: int | None = None
         self.pages: int | None = None
 

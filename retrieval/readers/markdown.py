@@ -1,4 +1,4 @@
-"""Markdown: CommonMark with tables, and front matter of which `title` and `lang` are used."""
+"""Markdown: CommonMark with tables, and front matter, of which title, language and effective dates are used."""
 
 import re
 
@@ -9,13 +9,14 @@ from retrieval.readers.builder import Builder
 from retrieval.readers.html import text_of_html
 
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.S)
-_ENTRY = re.compile(r"^(title|lang|language)[ \t]*:[ \t]*(.+?)[ \t]*$", re.M)
+_ENTRY = re.compile(r"^(title|lang|language|effective_from|effective_until)[ \t]*:[ \t]*(.+?)[ \t]*$", re.M)
 
 
 def read_markdown(text: str, out: Builder) -> None:
     if front := _FRONT_MATTER.match(text):
         entries = {key: value.strip("\"'") for key, value in _ENTRY.findall(front[1])}
         out.title, out.lang = entries.get("title"), entries.get("lang") or entries.get("language")
+        out.effective = entries.get("effective_from"), entries.get("effective_until")
         text = text[front.end() :]
     tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(text)
     _Walk(out).walk(tokens)

@@ -5,6 +5,7 @@ Hidden files and the temporary ones of editors are no documents.
 """
 
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,21 @@ class Seen:
 
     file: File
     content: Content | None
+
+
+def shown(path: str) -> str:
+    """A path as it can be told and kept: of a name that is not UTF-8 the bytes stand there escaped."""
+    return path.encode("utf-8", "backslashreplace").decode()
+
+
+def is_gone(root: Path, path: str) -> bool:
+    """Whether no file stands there any more. One that can't be looked at may well."""
+    try:
+        return stat.S_ISDIR((root / path).stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
 
 
 def is_document(path: str) -> bool:
@@ -54,21 +70,40 @@ def expand(root: Path, touched: Iterable[Path], known: Iterable[str]) -> list[st
         if not path.is_relative_to(root) or path == root:
             continue
         relative = path.relative_to(root).as_posix()
-        if path.is_dir():
+        folder = os.path.isdir(path)  # noqa: PTH112  # which raises nothing where it may not look
+        if folder:
             found |= {f"{relative}/{name}": None for name, _ in scan(path)}
         found |= {name: None for name in known if name == relative or name.startswith(f"{relative}/")}
-        if not path.is_dir():
+        if not folder:
             found[relative] = None
     return [name for name in found if is_document(name)]
 
 
 def look(root: Path, path: str, known: File | None) -> Seen | None:
-    """What a file says now. None where it changes while it is read, so that another look will follow."""
-    full = root / path
+    """What a file says now. None where it changes while it is read, so that another look will follow.
+
+    Raises OSError where it is gone.
+    """
+    try:
+        return _look(root, path, known)
+    except OSError as error:
+        if is_gone(root, path):
+            raise
+        kept = known.digest if known else None
+        told = f"The file can't be read: {error.strerror}. See who may read it, and on what disk it is."
+        return Seen(File(shown(path), -1, -1, kept, told), None)  # of no size: every scan tries it again
+
+
+def _look(root: Path, path: str, known: File | None) -> Seen | None:
+    full = (root / path).resolve()
     before = full.stat()
     try:
-        if not full.resolve().is_relative_to(root.resolve()):
+        if not full.is_relative_to(root.resolve()):
             raise InvalidRequest("It is a link that leads out of the folder.", "Put the file itself into the folder.")
+        if not stat.S_ISREG(before.st_mode):
+            raise InvalidRequest("It is no regular file.", "Take it out of the folder.")
+        if shown(path) != path:
+            raise InvalidRequest("Its name is not UTF-8.", "Rename it, or unpack it again with its encoding named.")
         media_type = media_type_of(path)
         if media_type is None:
             raise UnsupportedMedia("Files with this ending can't be read.", "Convert it, or take it out of the folder.")
@@ -85,4 +120,4 @@ def look(root: Path, path: str, known: File | None) -> Seen | None:
         return Seen(File(path, after.st_size, after.st_mtime_ns, seen, None), content)
     except GroundtoneError as error:
         kept = known.digest if known else None
-        return Seen(File(path, before.st_size, before.st_mtime_ns, kept, str(error)), None)
+        return Seen(File(shown(path), before.st_size, before.st_mtime_ns, kept, str(error)), None)

@@ -33,6 +33,14 @@ _RARELY = 10  # times as long as a look took nothing is looked at, however often
 _PATIENCE = 15.0  # seconds, after which a database that has not answered yet keeps nobody from starting
 
 
+def _highest(cursors: Sequence[Any]) -> Any:
+    """The highest of them; None, which calls for a whole look, where they can't be compared."""
+    try:
+        return max(cursors, default=None)
+    except TypeError:
+        return None
+
+
 class SqlWatch(Watcher):
     """One SQL source. `table` says what its rows are now, `_known` what was published of them."""
 
@@ -114,7 +122,7 @@ class SqlWatch(Watcher):
                 return
         self._twice = twice if whole else self._twice | twice
         cursors = [fact.cursor for fact in found.values() if fact.cursor is not None]
-        self._cursor = max(cursors if self._cursor is None else [self._cursor, *cursors], default=None)
+        self._cursor = _highest(cursors if whole else [self._cursor, *cursors])
         changed = [fact for fact in found.values() if self._differs(fact)]
         self._backlog = self._taken(changed)
         if whole:

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from string import Formatter
 from typing import Any
@@ -23,6 +24,7 @@ from retrieval.intake import Sent, check_name, take_row
 from retrieval.ledger.labels import clean
 from retrieval.ledger.snapshots import moment
 from retrieval.ledger.staging import Content
+from retrieval.sources.folder import shown
 
 _AT_ONCE = 1000
 _CONNECT_WITHIN = 10  # seconds
@@ -131,7 +133,7 @@ class Table:
             return Fact(key, cursor, digest(published), sent, labels)
         except (GroundtoneError, ValueError, TypeError) as error:
             told = str(error) if isinstance(error, GroundtoneError) else "The row does not fit the template's formats."
-            return Fact(key or "(no key)", cursor, digest(repr(sorted(row.items())).encode()), error=told)
+            return Fact(shown(key) or "(no key)", cursor, digest(repr(sorted(row.items())).encode()), error=told)
 
 
 def _stat(file: str) -> tuple[int, int] | None:
@@ -155,12 +157,41 @@ def _engine(url: str) -> Engine:
         event.listen(engine, "connect", _only_read)
         return engine
     waits = {"connect_timeout": _CONNECT_WITHIN} if parsed.get_driver_name() in ("psycopg", "pymysql") else {}
-    return create_engine(parsed, pool_size=1, max_overflow=0, pool_pre_ping=True, hide_parameters=True,
-                         connect_args={k: v for k, v in waits.items() if k not in parsed.query})  # fmt: skip
+    engine = create_engine(parsed, pool_size=1, max_overflow=0, pool_pre_ping=True, hide_parameters=True,
+                           connect_args={k: v for k, v in waits.items() if k not in parsed.query})  # fmt: skip
+    if parsed.get_driver_name() == "psycopg":
+        event.listen(engine, "connect", _open_ended)
+    return engine
 
 
 def _only_read(connection: Any, _record: Any) -> None:
     connection.execute("PRAGMA query_only=ON").close()
+    connection.text_factory = _as_text
+
+
+def _as_text(data: bytes) -> str:
+    """SQLite keeps bytes that are no text: so they are an error of their row, and not of the whole query."""
+    return data.decode(errors="surrogateescape")
+
+
+def _open_ended(connection: Any, _record: Any) -> None:
+    """Makes PostgreSQL's `infinity` NULL: no end, or no beginning. To psycopg it is an error of the whole query."""
+    from psycopg.errors import DataError
+    from psycopg.types import datetime as types
+
+    def reading(loader: Any) -> Any:
+        def load(self: Any, data: Any) -> Any:
+            try:
+                return loader.load(self, data)
+            except DataError:
+                return None
+
+        return type(loader.__name__, (loader,), {"load": load})
+
+    for name, loader in (
+        ("date", types.DateLoader), ("timestamp", types.TimestampLoader), ("timestamptz", types.TimestamptzLoader)
+    ):  # fmt: skip
+        connection.adapters.register_loader(name, reading(loader))
 
 
 def _labels(value: Any) -> list[str]:
@@ -180,6 +211,6 @@ def _moment(value: Any, name: str) -> float | None:
         return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
     if isinstance(value, date):
         return datetime(value.year, value.month, value.day, tzinfo=UTC).timestamp()
-    if value is None or isinstance(value, int | float):
-        return value
-    return moment(str(value), name)
+    if value is None:
+        return None
+    return moment(float(value) if isinstance(value, int | float | Decimal) else str(value), name)

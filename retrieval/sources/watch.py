@@ -19,7 +19,7 @@ from retrieval.ledger.database import Ledger
 from retrieval.ledger.feeds import File
 from retrieval.ledger.staging import Change
 from retrieval.publish import Publisher
-from retrieval.sources.folder import Seen, expand, look, scan
+from retrieval.sources.folder import Seen, expand, is_gone, look, scan, shown
 from retrieval.sources.watcher import Status, Watcher
 
 _log = logging.getLogger(__name__)
@@ -50,12 +50,17 @@ class FolderWatch(Watcher):
         from watchfiles import watch
 
         while not self._stop.is_set():
-            with contextlib.suppress(OSError):  # the folder is not there, or not any more; the worker says so
+            try:
                 for changes in watch(
                     self._root, watch_filter=None, debounce=100, step=20, stop_event=self._stop, rust_timeout=500
                 ):
                     for _, path in changes:
                         self._touched.put(Path(path))
+            except OSError:
+                pass  # the folder is not there, or not any more; the worker says so
+            except Exception:
+                # such as for a name that is not UTF-8: a scan finds it, and listening goes on
+                _log.warning("source %s: a notice of the file system was lost", self.source.name, exc_info=True)
             self._stop.wait(1.0)
 
     def _step(self) -> None:
@@ -90,12 +95,11 @@ class FolderWatch(Watcher):
 
     def _scan(self) -> None:
         """Compares the folder with what was seen of it, and makes a backlog of the differences."""
-        if not self._root.is_dir():
-            raise NotFound("The folder of this source is not there.", "Bring it back, or correct its path.")
+        self._check_root()
         began = time.monotonic()
         found = {path: (status.st_size, status.st_mtime_ns) for path, status in scan(self._root)}
-        changed = [path for path, state in found.items() if not self._same(path, state)]
-        gone = [path for path in self._known if path not in found]
+        changed = [path for path, state in found.items() if not self._same(shown(path), state)]
+        gone = sorted(self._known.keys() - map(shown, found))
         self._backlog = changed + gone
         self._scan_due = time.monotonic() + max(_SCAN_EVERY, 50 * (time.monotonic() - began))
         self.done, self.total = 0, len(self._backlog)
@@ -106,6 +110,10 @@ class FolderWatch(Watcher):
             self._note(Status.SYNCING)
         else:
             self._in_step()
+
+    def _check_root(self) -> None:
+        if not self._root.is_dir():
+            raise NotFound("The folder of this source is not there.", "Bring it back, or correct its path.")
 
     def _same(self, path: str, state: tuple[int, int]) -> bool:
         known = self._known.get(path)
@@ -129,7 +137,8 @@ class FolderWatch(Watcher):
         with self._ledger.write() as connection:
             for one in seen:
                 file = self._unpublished(one.file, failed[one.file.path]) if one.file.path in failed else one.file
-                if file.error:
+                known = self._known.get(file.path)
+                if file.error and (known is None or known.error != file.error):
                     _log.warning("source %s: %s: %s", self.source.name, file.path, file.error)
                 feeds.saw(connection, self.principal, self.source.name, file)
                 self._known[file.path] = file
@@ -155,9 +164,10 @@ class FolderWatch(Watcher):
         if not known:
             return []
         self._stop.wait(_GRACE)
-        gone = [path for path in known if not (self._root / path).exists()]
+        self._check_root()
+        gone = [path for path in known if is_gone(self._root, path)]
         for path in set(known) - set(gone):
             self._touched.put(self._root / path)
-        missing = sum(not (self._root / path).exists() for path in self._known)
+        missing = sum(is_gone(self._root, path) for path in self._known)
         left = sum(1 for _ in scan(self._root))
         return [] if self._is_held(missing, len(self._known), left) else gone

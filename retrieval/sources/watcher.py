@@ -12,9 +12,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from enum import StrEnum
 
+from sqlalchemy import Connection
+
 from common.errors import Draining, GroundtoneError, NotFound
 from common.settings import FolderSource, SqlSource
-from retrieval.ledger import bases, feeds
+from retrieval.ledger import bases, documents, feeds
 from retrieval.ledger.database import Ledger
 from retrieval.ledger.feeds import File
 from retrieval.ledger.services import DEFAULT_TENANT, service
@@ -78,9 +80,18 @@ class Watcher(ABC):
         self._look_again()
 
     def sync(self) -> None:
-        """Reads everything again, whatever was published of it. What is unchanged makes no snapshot."""
+        """Reads everything again, whatever was published of it. What is unchanged makes no snapshot.
+
+        What a restore brought back and the source no longer has is gone then.
+        """
+        name = self.source.name
         with self._ledger.write() as connection:
-            feeds.forget_contents(connection, self.principal, self.source.name)
+            feeds.forget_contents(connection, self.principal, name)
+            known = feeds.files(connection, self.principal, name)
+            base = self._base(connection)
+            for document in documents.of_source(connection, self.principal, base, name) if base else ():
+                if document not in known:
+                    feeds.saw(connection, self.principal, name, File(document, -1, -1, "", None))
         self._begun = False
         self._look_again()
 
@@ -116,12 +127,17 @@ class Watcher(ABC):
     def _begin(self) -> None:
         name = self.source.name
         with self._ledger.write() as connection:
-            if all(base.name != self.source.knowledge for base in bases.every(connection, self.principal)):
-                bases.put(connection, self.principal, self.source.knowledge, None)
             feeds.update(connection, self.principal, name)
+            if self._base(connection) is None:
+                bases.put(connection, self.principal, self.source.knowledge, None)
+                feeds.forget_contents(connection, self.principal, name)  # one that was removed comes back whole
             self._paused = feeds.get(connection, self.principal, name).paused
             self._known = feeds.files(connection, self.principal, name)
         self._begun = True
+
+    def _base(self, connection: Connection) -> bases.Base | None:
+        every = bases.every(connection, self.principal)
+        return next((base for base in every if base.name == self.source.knowledge), None)
 
     def _push(self, changes: Sequence[Change], *, bulk: bool) -> dict[str, str]:
         """Publishes changes as one snapshot and waits until questions find them.

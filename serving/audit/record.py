@@ -189,7 +189,7 @@ class Record:
         """Receipts of the principal's tenant, newest first, `limit` a page; only those so rated where one is named."""
         rows = await asyncio.to_thread(self._select, principal, None, cursor, limit + 1, rating)
         more = rows[limit - 1].receipt if len(rows) > limit else None
-        return {"data": [_receipt(row) for row in rows[:limit]], "next_cursor": more}
+        return {"data": [_receipt(row) for row in rows[:limit]], "cursor": more}
 
     async def rate(self, principal: Principal, receipt: str, rating: Rating) -> dict[str, Any]:
         """Keeps what the principal thought of an answer: its own, or with `audit:read` any of its tenant's.

@@ -14,8 +14,6 @@ ANSWER_SECONDS = 300.0
 """A small model on a busy CPU takes its time; a person at a terminal can press Ctrl-C."""
 
 PAGE = 100
-# How a page names the next one, and how that is asked for: snapshots go down by number, all else by cursor.
-_FOLLOWING = (("next_cursor", "cursor"), ("cursor", "cursor"), ("next", "before"))
 
 
 class Unreachable(Exception):
@@ -86,10 +84,9 @@ class Client:
             items = page["data"] if left is None else page["data"][:left]
             yield from items
             left = None if left is None else left - len(items)
-            following = next(((ask, page[name]) for name, ask in _FOLLOWING if page.get(name)), None)
-            if following is None or left == 0:
+            if not page.get("cursor") or left == 0:
                 return
-            asked[following[0]] = following[1]
+            asked["cursor"] = page["cursor"]
 
     def send(
         self,

@@ -276,7 +276,7 @@ class FakeGateway(Server):
 
     def _snapshots(self, _: Call) -> Reply:
         rows = [{"number": n, "created": "2026-11-22T13:00:00Z", "author": "admin", "message": "PUT"} for n in (2, 1)]
-        return 200, {"head": 2, "data": rows, "next": None}
+        return 200, {"head": 2, "data": rows, "cursor": None}
 
     def _sources(self, _: Call) -> Reply:
         return 200, {"data": [SOURCE]}
@@ -303,7 +303,7 @@ class FakeGateway(Server):
         start = int(call.query.get("cursor", 0))
         end = start + 2
         more = str(end) if end < len(self.receipts) else None
-        return 200, {"data": self.receipts[start:end], "next_cursor": more}
+        return 200, {"data": self.receipts[start:end], "cursor": more}
 
     def _receipt(self, call: Call) -> Reply:
         found = next((r for r in self.receipts if r["receipt"] == call.names["id"]), None)

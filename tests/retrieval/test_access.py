@@ -62,6 +62,16 @@ def test_new_labels_never_open_old_content(house: House) -> None:
     assert house.texts("apple", me=reader) == ["The apple costs 2 yen."]
 
 
+def test_a_knowledge_base_that_is_made_again_is_open_to_those_who_could_read_it(house: House) -> None:
+    """Unless labels are said, which are those of now for its past too."""
+    house.base(labels=["hr"])
+    _, before = house.put("a.md", "The apple secret is 1 yen.")
+    house.knowledge.publisher.drop(house.me, "kb").result(30)
+    house.base()
+    assert house.found("apple", me=someone("default", "public"), as_of=before) == set()
+    assert house.found("apple", me=someone("default", "hr"), as_of=before) == {"a.md"}
+
+
 def test_labels_alone_change_without_a_snapshot(house: House) -> None:
     """Access is not history, and the next question obeys it."""
     first = house.put("a.md", "The apple costs 1 yen.", labels=("public",))

@@ -314,3 +314,46 @@ def test_a_citation_resolves_after_its_document_changed_and_for_those_who_may_re
     for stranger in (someone("elsewhere"), someone("default", "secret")):
         assert client.get(f"/v1/citations/{cited['chunk']}", headers=headers(stranger)).status_code == 404
     assert client.get("/v1/citations/c_unknown").status_code == 404
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.real)])
+def stored(request: pytest.FixtureRequest, tmp_path: Path, shared_chroma: Chroma) -> Generator[TestClient]:
+    """A service over each database; they refuse different values."""
+    sqlite = f"sqlite:///{tmp_path / 'ledger.db'}"
+    ledger = Ledger(sqlite if request.param == "sqlite" else request.getfixturevalue("database"))
+    ledger.migrate()
+    knowledge = Knowledge(ledger, WordEmbedder(tmp_path.name), Vectors(shared_chroma.url), tmp_path)
+    app = create_app(knowledge, KEY)
+    with TestClient(app, headers=headers(someone()), raise_server_exceptions=False) as client:
+        until(lambda: client.get("/readyz").status_code == 200)
+        client.put("/v1/knowledge/kb", json={})
+        yield client
+
+
+def test_no_value_is_too_much_for_the_database(stored: TestClient) -> None:
+    """Numbers beyond any column, NUL, times out of the calendar: a 4xx, and no line spoils another."""
+    put(stored, "a.md", "The apple costs 1 yen.")
+    digits, far = "9" * 5000, 2**70
+    for answer in (
+        stored.get(f"{DOCS}/a.md?revision={far}"),
+        stored.get(f"/v1/snapshots?cursor={far}"),
+        stored.get(f"/v1/snapshots/{digits}/diff/1"),
+        stored.post(f"/v1/snapshots/{digits}:restore", json={}),
+        stored.post(f"/v1/holds/{digits}:end", json={"reason": "x"}),
+        stored.post("/search", json={"knowledge": ["kb"], "question": "x", "as_of": digits}),
+        stored.post("/v1/knowledge/kb:publish", json={"message": "a\x00b"}),
+        stored.post("/v1/holds", json={"knowledge": "kb", "reason": "a\x00b"}),
+        stored.get(f"{DOCS}/a%00b"),
+        stored.delete(f"{DOCS}/a%00b"),
+        stored.get("/v1/citations/a%00b"),
+        put(stored, "a.md", "x", **{"if-match": digits}),
+        put(stored, "a.md", "x", "?effective_from=0001-01-01T00:00:00%2B09:00"),
+        put(stored, "a.md", "x", "?effective_from=9999-12-31T23:59:59-09:00"),
+    ):
+        assert 400 <= answer.status_code < 500, (answer.request.url, answer.text)
+    lines = [{"id": "b", "text": "x", "media_type": "text/plain;\x00"}, {"id": "c", "text": "The cherry."}]
+    told = stored.post(f"{DOCS}:batch", content="\n".join(map(json.dumps, lines)))
+    assert [json.loads(line).get("status") for line in told.text.splitlines()] == ["error", "ok", None]
+    assert stored.get(f"{DOCS}?cursor=%00").status_code in (200, 400)
+    assert put(stored, "d.md", "The date.", "?wait=nan").status_code in (201, 202)
+    assert stored.get(DOCS).status_code == 200

@@ -77,6 +77,9 @@ class Service(RuleBasedStateMachine):
     @rule(name=NAMES)
     def remove(self, name: str) -> None:
         if name not in self.model.now:
+            if self.model.staged.pop(name, None):  # what only waits is taken back
+                self.house.put(name, None)
+                return
             with pytest.raises(NotFound):
                 self.house.put(name, None)
             return

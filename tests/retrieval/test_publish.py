@@ -114,6 +114,20 @@ def test_staged_changes_become_one_snapshot_when_they_are_published(house: House
     assert house.found("costs") == {"a.md", "b.md"}
 
 
+def test_a_staged_document_is_taken_back_by_its_removal(house: House) -> None:
+    """What was never published leaves no snapshot; a staged removal is taken back by putting what is there."""
+    head = house.head
+    house.put("a.md", "The apple costs 1 yen.", publish=False)
+    assert house.put("a.md", None) == (0, head)
+    with pytest.raises(NotFound):
+        house.put("a.md", None)
+    house.put("b.md", "The banana costs 2 yen.")
+    house.put("b.md", None, publish=False)
+    house.put("b.md", "The banana costs 2 yen.", publish=False)
+    assert house.knowledge.publisher.publish_staged(house.me, "kb", "").result(30) == head + 1
+    assert house.found("costs") == {"b.md"}
+
+
 def test_changes_that_wait_together_are_published_together_and_numbered_apart(house: House) -> None:
     """A group costs one transaction, and each caller gets a snapshot of its own."""
     futures = [house.send(f"{n}.md", f"Item {n} costs {n} yen.") for n in range(20)]
