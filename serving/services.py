@@ -11,7 +11,7 @@ from types import FrameType
 from typing import Any
 
 from adapters import Registry
-from common.errors import EngineUnavailable
+from common.errors import EngineUnavailable, ErrorCode
 from common.settings import Assistant, Settings
 from serving.audit.record import Record
 from serving.capacity import Capacity
@@ -20,7 +20,7 @@ from serving.engine.replicas import Replicas
 from serving.home import Home
 from serving.keys import Keys
 from serving.knowledge import Knowledge
-from serving.metrics import CONFIGURATION
+from serving.metrics import CONFIGURATION, ERRORS
 
 ENDING_SECONDS = 5.0
 """What an answer that was cut off has to end and to be recorded."""
@@ -100,6 +100,8 @@ async def open_services(settings: Settings, home: Home, stack: AsyncExitStack) -
     """Opens every part; `stack` closes them in reverse."""
     internal_key = home.internal_key
     CONFIGURATION.labels(settings.digest).set(1)
+    for code in ErrorCode:
+        ERRORS.labels(code)  # a series that begins with an error's first time has no rate of it, and wakes no alert
     record = await stack.enter_async_context(Record.open(settings.audit_url))
     registry = Registry.of(settings)
     engine = await stack.enter_async_context(Replicas.open(settings, registry))

@@ -14,7 +14,7 @@ def quantiles(metric: str, labels: str = "") -> list[tuple[str, str]]:
 ROWS: list[list[tuple[str, str, list[tuple[str, str]]]]] = [
     [
         ("Answers", "ops", [("{{outcome}}", "sum by (outcome) (rate(groundtone_answers_total[$__rate_interval]))")]),
-        ("Errors", "ops", [("{{code}}", "sum by (code) (rate(groundtone_errors_total[$__rate_interval]))")]),
+        ("Errors", "ops", [("{{code}}", "sum by (code) (rate(groundtone_errors_total[$__rate_interval])) > 0")]),
         (
             "Answers in the making",
             "short",

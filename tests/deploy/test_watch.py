@@ -3,6 +3,8 @@
 import json
 import re
 import runpy
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -62,6 +64,74 @@ def test_the_engines_metrics_are_vllms() -> None:
     source = next(ENGINE_ENVIRONMENT.glob("lib/python*/site-packages/vllm/v1/metrics/loggers.py")).read_text()
     for query in (*QUERIES, *(rule["expr"] for rule in RULES)):
         assert all(f'"{name}"' in source for name, _ in asked(query) if name.startswith("vllm:"))
+
+
+def promtool(*arguments: Any) -> None:
+    """Prometheus' own tool, where it is installed."""
+    program = shutil.which("promtool")
+    if program is None:
+        pytest.skip("promtool is not installed")
+    ran = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def test_prometheus_takes_every_query(tmp_path: Path) -> None:
+    """By its own parser. `python -m benchmarks.watch` has it evaluate them over a run."""
+    queries = [query.replace("$__rate_interval", "1m") for query in QUERIES]
+    rules = [{"record": f"panel:{number}", "expr": query} for number, query in enumerate(queries)]
+    panels = tmp_path / "panels.yaml"
+    panels.write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": rules}]}))
+    promtool("check", "rules", WATCH / "alerts.yaml", panels)
+
+
+FIRES = {
+    "GatewayDown": {'up{job="groundtone"}': "0x60"},
+    "EngineDown": {'groundtone_engine_up{replica="a"}': "0x60"},
+    "AnswersFail": {
+        'groundtone_errors_total{code="engine_unavailable"}': "0+2x60",
+        'groundtone_answers_total{outcome="answered"}': "0+100x60",
+    },
+    "RecordNotWritten": {'groundtone_errors_total{code="audit_unavailable"}': "0x59 1"},
+    "LoadIsShed": {'groundtone_errors_total{code="overloaded"}': "0+1x60"},
+    "SourceBehind": {'groundtone_source_lag_seconds{source="a"}': "301x60"},
+    "FiguresUnsupported": {
+        'groundtone_figures_total{status="unsupported"}': "0+6x120",
+        'groundtone_figures_total{status="supported"}': "0+94x120",
+    },
+    "ConfigurationsDiffer": {
+        'groundtone_configuration_info{digest="a"}': "1x60",
+        'groundtone_configuration_info{digest="b"}': "1x60",
+    },
+    "EngineQueues": {"vllm:num_requests_waiting": "3x60"},
+}
+"""Alerts with what wakes them, a sample a minute."""
+
+
+def test_alerts_fire_when_they_should(tmp_path: Path) -> None:
+    """Each after its time and, of all of them, alone."""
+    tests: list[dict[str, Any]] = []
+    for name, series in FIRES.items():
+        end = 120 if name == "FiguresUnsupported" else 60
+        severity = next(rule["labels"]["severity"] for rule in RULES if rule["alert"] == name)
+        own = next(({key: value} for key, value in LABELS if key in str(series)), {})
+        expected = [{"exp_labels": {"severity": severity, **own}}]
+        checks = [
+            {
+                "eval_time": f"{end}m",
+                "alertname": rule["alert"],
+                "exp_alerts": expected if rule["alert"] == name else [],
+            }
+            for rule in RULES
+        ]
+        inputs = [{"series": one, "values": values} for one, values in series.items()]
+        tests.append({"interval": "1m", "input_series": inputs, "alert_rule_test": checks})
+    file = tmp_path / "tests.yaml"
+    file.write_text(yaml.safe_dump({"rule_files": [str(WATCH / "alerts.yaml")], "tests": tests}))
+    promtool("test", "rules", file)
+
+
+LABELS = (("replica", "a"), ("source", "a"), ("job", "groundtone"))
+"""What an alert tells of the series that woke it."""
 
 
 def test_every_metric_of_ours_is_shown() -> None:
