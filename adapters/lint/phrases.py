@@ -8,7 +8,7 @@ import re
 from adapters.lint.finding import Rule
 
 _HAN_NUMERAL = "〇零一二三四五六七八九十百千万萬"
-_NUMERAL = rf"[\d{_HAN_NUMERAL}]+"
+_NUMERAL = rf"[\d{_HAN_NUMERAL}]{{1,9}}"
 
 
 def _any(*patterns: str) -> re.Pattern[str]:
@@ -19,7 +19,7 @@ FACTS: tuple[tuple[Rule, re.Pattern[str]], ...] = (
     (
         Rule.LINK,
         _any(
-            r"\b(?:https?://|www\.)[^\s\u3000-\u9fff]+", r"\b(?:[a-z0-9-]+\.)+(?:com|org|net|jp|tw|cn|uk|eu)\b[\w/-]*"
+            r"\b(?:https?://|www\.)[^\s\u3000-\u9fff]+", r"\b(?:[a-z0-9-]{1,63}\.){1,6}(?:com|org|net|jp|tw|cn|uk|eu)\b[\w/-]*"
         ),
     ),
     (
@@ -27,10 +27,10 @@ FACTS: tuple[tuple[Rule, re.Pattern[str]], ...] = (
         _any(
             r"(?:\b(?:version|release|edition|build)|\bver\.|バージョン|版本)\s?\d+(?:\.\d+)*",
             r"\bv\d+(?:\.\d+)*\b",
-            r"(?<![\d.])\d+\.\d+\.\d+(?![\d.])",
+            r"(?<![\d.])\d{1,6}(?:\.\d{1,6}){2}(?![\d.])",
             r"\b(?:\d+(?:st|nd|rd|th)|first|second|third|fourth|fifth) (?:edition|version|release)\b",
             rf"第\s?{_NUMERAL}版",
-            r"(?<![a-z\d.])\d+(?:\.\d+)*\s?版",
+            r"(?<![a-z\d.])\d{1,6}(?:\.\d{1,6}){0,3}\s?版",
             r"\b(?:iOS|Android|Windows|macOS)\s?\d+(?:\.\d+)*",
         ),
     ),
@@ -50,7 +50,7 @@ FACTS: tuple[tuple[Rule, re.Pattern[str]], ...] = (
         Rule.PRICE,
         _any(
             r"\b(?:free of charge|for free|on the house|at no (?:extra |additional )?(?:charge|cost)|half[- ]price)\b",
-            r"(?<![\w.])\d+p\b",
+            r"(?<![\w.])\d{1,6}p\b",
             "無料|半額|免費|免费|不收費|不收费|半價|半价",
         ),
     ),
@@ -58,7 +58,7 @@ FACTS: tuple[tuple[Rule, re.Pattern[str]], ...] = (
         Rule.RATE,
         _any(
             r"\bhalf a per ?cent\b|\b(?:half|(?:an?|one|two|three) (?:half|third|quarter|fifth|tenth)s?) of\b",
-            r"[〇一二三四五六七八九]+・[〇一二三四五六七八九]+\s?[%割]",
+            r"[〇一二三四五六七八九]{1,3}・[〇一二三四五六七八九]{1,4}\s?[%割]",
             r"[\d一二三四五六七八九]{1,2}折(?!扣|疊|叠)",
         ),
     ),
