@@ -11,6 +11,7 @@ import contextlib
 import http.client
 import queue
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
@@ -26,6 +27,7 @@ Vector = NDArray[np.float32]
 _BASE = "/api/v2/tenants/default_tenant/databases/default_database/collections"
 _ADDED_AT_ONCE = 256  # larger batches hold up the queries between them
 _ASKED_AT_ONCE = 64
+_LEFT_ALONE = 5.0  # seconds for which a server that hung is not asked: each who asks would wait as long
 _MOST_NAMES = 10_000
 _FOUND_WITHIN = 8  # a vector's own key stands among its first neighbours, or it counts as lost
 
@@ -47,6 +49,7 @@ class Vectors:
         self._idle: queue.LifoQueue[http.client.HTTPConnection] = queue.LifoQueue()
         self._ids: dict[str, str] = {}
         self._lock = threading.Lock()
+        self._silent_until = 0.0
 
     def alive(self) -> bool:
         try:
@@ -123,6 +126,11 @@ class Vectors:
             return self._ids[collection]
 
     def _call(self, method: str, path: str, body: Any = None) -> Any:
+        now = time.monotonic()
+        if now < self._silent_until:
+            raise VectorsUnavailable
+        if self._silent_until:
+            self._silent_until = now + self._timeout  # one tries, and the others go on without
         data = None if body is None else orjson.dumps(body)
         for fresh in (False, True):
             connection = self._connection(fresh)
@@ -130,10 +138,15 @@ class Vectors:
                 connection.request(method, path, data, {"content-type": "application/json"})
                 response = connection.getresponse()
                 status, answer = response.status, response.read()
+            except TimeoutError:
+                connection.close()
+                self._silent_until = time.monotonic() + _LEFT_ALONE
+                raise VectorsUnavailable from None
             except (OSError, http.client.HTTPException):
                 connection.close()  # an idle connection may have been closed by the other side: once more on a new one
                 continue
             self._idle.put(connection)
+            self._silent_until = 0.0
             if status == 404:
                 raise _UnknownCollection
             if status >= 400:

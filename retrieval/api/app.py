@@ -1,9 +1,11 @@
 """The application: routes, errors in the contract's shape, and access before everything else."""
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
+from weakref import WeakValueDictionary
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -35,6 +37,7 @@ def create_app(knowledge: Knowledge, key: str) -> ASGIApp:
         title="groundtone knowledge", docs_url=None, redoc_url=None, lifespan=lifespan, redirect_slashes=False
     )
     app.state.knowledge = knowledge
+    app.state.batches = WeakValueDictionary[tuple[str, str, str], asyncio.Lock]()
     for part in (health, bases, documents, embedders, holds, search, snapshots, sources):
         app.include_router(part.router)
     app.add_exception_handler(GroundtoneError, _expected)

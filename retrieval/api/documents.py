@@ -116,7 +116,16 @@ async def show(
 async def batch(service: Service, caller: Caller, kb: str, request: Request, publish: bool = True) -> Response:
     """NDJSON in, NDJSON out: one snapshot for all of it; a line that can't be taken doesn't hold up the others."""
     data = await body(request)
-    key = request.headers.get("idempotency-key")
+    if (key := request.headers.get("idempotency-key")) is None:
+        return await _batch(service, caller, kb, publish, data, None)
+    turn = request.app.state.batches.setdefault((caller.tenant, caller.key, key), asyncio.Lock())
+    async with turn:  # whoever sends it again meanwhile is told what came of it, and nothing is done twice
+        return await _batch(service, caller, kb, publish, data, key)
+
+
+async def _batch(
+    service: Knowledge, caller: Principal, kb: str, publish: bool, data: bytes, key: str | None
+) -> Response:
     sent = digest(f"{kb}\n{publish}\n".encode() + data)
 
     def read() -> str | list[Line]:

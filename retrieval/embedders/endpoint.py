@@ -1,7 +1,7 @@
 """Any OpenAI-compatible `/embeddings` endpoint: vLLM, a cloud, a proxy.
 
-Every call carries a probe whose vector is known, so an endpoint that changes its model while we run is refused before
-one vector of the new model is stored.
+Every call for passages carries a probe whose vector is known, so an endpoint that changes its model while we run is
+refused before one vector of the new model is stored; one for a question does so every minute.
 """
 
 import logging
@@ -25,6 +25,7 @@ _LONGEST_WAIT = 5.0
 _PASSAGE_TIMEOUT = 60.0
 _QUESTION_TIMEOUT = 5.0
 _UNCHANGED = 0.99
+_PROBED_EVERY = 60.0  # seconds, with a question
 _OK, _TOO_MANY = 200, 429
 
 
@@ -46,26 +47,38 @@ class Endpoint:
         self.dimension = probes.shape[1]
         self.fingerprint = fingerprint(named(chosen.model, chosen.revision), probes)
         self._probe = probes[0]
+        self._probe_due = time.monotonic() + _PROBED_EVERY
 
     def passages(self, texts: Sequence[str]) -> Vectors:
         made = [np.zeros((0, self.dimension), dtype=np.float32)]
         for batch in _batches([self._as_passage + text for text in texts]):
             vectors = self._embed(self._reading, [self._as_passage + PROBES[0], *batch], _TRIES)
-            if vectors.shape[1] != self.dimension or float(vectors[0] @ self._probe) < _UNCHANGED:
-                raise KnowledgeUnavailable(
-                    "The embedding endpoint answers with another model than it did at the start.",
-                    "Name the model that the knowledge was embedded with, or restart to embed it anew.",
-                )
-            made.append(vectors[1:])
+            made.append(self._checked(vectors))
         return np.concatenate(made)
 
     def questions(self, texts: Sequence[str]) -> Vectors:
         if not texts:
             return np.zeros((0, self.dimension), dtype=np.float32)
-        vectors = self._embed(self._asking, [self._as_question + text for text in texts], 2)
-        if vectors.shape[1] != self.dimension:
+        probing = time.monotonic() >= self._probe_due
+        probe = [self._as_passage + PROBES[0]] if probing else []
+        vectors = self._embed(self._asking, [*probe, *(self._as_question + text for text in texts)], 2)
+        if probing:
+            vectors = self._checked(vectors)
+        elif vectors.shape[1] != self.dimension:
             raise _unusable("vectors of another dimension")
         return vectors
+
+    def _checked(self, vectors: Vectors) -> Vectors:
+        """`vectors` without the first, the probe's. Where that is another than at the start, questions are probed too
+        until it is the same again."""
+        if vectors.shape[1] != self.dimension or float(vectors[0] @ self._probe) < _UNCHANGED:
+            self._probe_due = 0.0
+            raise KnowledgeUnavailable(
+                "The embedding endpoint answers with another model than it did at the start.",
+                "Name the model that the knowledge was embedded with, or restart to embed it anew.",
+            )
+        self._probe_due = time.monotonic() + _PROBED_EVERY
+        return vectors[1:]
 
     def _embed(self, client: httpx.Client, texts: list[str], tries: int) -> Vectors:
         for attempt in range(1, tries + 1):

@@ -1,8 +1,10 @@
 """The service over HTTP: the contract's paths and shapes, for whoever holds the internal key."""
 
 import json
+import threading
 import time
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -178,6 +180,34 @@ def test_a_batch_is_one_snapshot_and_tells_of_each_line(client: TestClient) -> N
     assert client.post(f"{DOCS}:batch", content=data, headers={"idempotency-key": "k1"}).text == answer.text
     other = client.post(f"{DOCS}:batch", content="{}", headers={"idempotency-key": "k1"})
     assert (other.status_code, other.json()["error"]["code"]) == (422, "idempotency_key_reused")
+
+
+def test_two_batches_with_one_key_at_once_are_one_batch(
+    client: TestClient, knowledge: Knowledge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second is told what became of the first; with another body it is refused before anything is done."""
+    passages, asked, go_on = knowledge.indexes.embedder.passages, threading.Event(), threading.Event()
+
+    def slow(texts: Any) -> Any:
+        asked.set()
+        assert go_on.wait(30)
+        return passages(texts)
+
+    monkeypatch.setattr(knowledge.indexes.embedder, "passages", slow)
+
+    def send(name: str) -> Any:
+        line = json.dumps({"id": name, "text": f"The {name} costs 1 yen."})
+        return client.post(f"{DOCS}:batch", content=line, headers={"idempotency-key": "k1"})
+
+    with ThreadPoolExecutor(3) as senders:
+        first = senders.submit(send, "apple")
+        assert asked.wait(30)
+        others = [senders.submit(send, name) for name in ("apple", "banana")]
+        go_on.set()
+        same, other = (one.result(60) for one in others)
+    assert same.text == first.result().text
+    assert other.status_code == 422
+    assert {one["document"] for one in results(client, "costs")} == {"apple"}
 
 
 def test_metadata_that_json_cannot_hold_exactly_is_an_error_of_its_line(client: TestClient) -> None:

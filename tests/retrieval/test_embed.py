@@ -123,6 +123,23 @@ def test_an_endpoint_that_changes_its_model_is_refused(salt: str, dimension: int
         embedder.passages(["a"])
 
 
+def test_a_question_is_refused_too_once_the_endpoint_has_changed_its_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen with the next probe, and until it makes again what it made at the start."""
+    changed: list[bool] = []
+    embedder = opened(lambda request: answer(request, "other" if changed else "", 32))
+    first = embedder.questions(["a"])
+    monkeypatch.setattr(endpoint, "_PROBED_EVERY", 0.0)
+    assert np.array_equal(embedder.questions(["a"]), first)
+    changed.append(True)
+    with pytest.raises(KnowledgeUnavailable):
+        embedder.passages(["a"])
+    monkeypatch.undo()
+    with pytest.raises(KnowledgeUnavailable, match="another model"):
+        embedder.questions(["a"])
+    changed.clear()
+    assert np.array_equal(embedder.questions(["a"]), first)
+
+
 @pytest.mark.parametrize(("salt", "dimension"), [("another model", 32), ("", 64)])
 def test_a_model_that_changed_behind_its_name_between_two_starts_is_refused(salt: str, dimension: int) -> None:
     """Its vectors are never put beside the old ones; with another revision it is said to be another model."""

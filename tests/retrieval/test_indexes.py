@@ -1,13 +1,16 @@
 """Chroma, the lexical index and the matrix are derived: lost or wrong, they are made whole without embedding again."""
 
 import shutil
+import socket
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
+from retrieval import vectors
 from retrieval.ledger import embeddings
 from retrieval.search import Search
+from retrieval.vectors import Vectors
 from tests.retrieval.house import Chroma, House, until
 
 FRUIT = ("apple", "banana", "cherry", "date", "elderberry", "fig")
@@ -64,6 +67,26 @@ def test_an_absent_chroma_stops_neither_questions_nor_changes(filled: House, chr
     filled.put("apple.md", "The apple costs 0 yen.")
     chroma.start()
     until(lambda: filled.knowledge.degraded() == [])
+
+
+def test_a_chroma_that_hangs_is_asked_once_in_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each who asks would wait as long, questions and publications: meanwhile they go on without it."""
+    with socket.create_server(("127.0.0.1", 0)) as hangs:
+        hung = Vectors(f"http://127.0.0.1:{hangs.getsockname()[1]}", timeout=0.1)
+        hangs.settimeout(0.0)
+        asked = 0
+        for left_alone, times in ((60.0, 1), (0.0, 3)):
+            monkeypatch.setattr(vectors, "_LEFT_ALONE", left_alone)
+            hung._silent_until = 0.0
+            for _ in range(3):
+                assert not hung.alive()
+            for _ in range(times):
+                hangs.accept()[0].close()
+            asked += times
+            with pytest.raises(BlockingIOError):
+                hangs.accept()
+        hung.close()
+    assert asked == 4
 
 
 def test_large_sets_are_searched_by_chroma_and_agree_with_the_exact_search(filled: House) -> None:
