@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 
+from retrieval.ledger import planner
+
 T = TypeVar("T")
 
 _MIGRATION_LOCK = 0x67726F756E64  # any number of our own: PostgreSQL's advisory locks know no names
@@ -66,6 +68,9 @@ class Ledger:
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+            told = self.sqlite and planner.tell(connection)
+        if told:
+            self.engine.dispose()  # connections read it when they are opened
 
     def close(self) -> None:
         self.engine.dispose()

@@ -15,6 +15,7 @@ from retrieval.ledger.schema import (
     chunks,
     dropped,
     editions,
+    embedders,
     embeddings,
     revisions,
     snapshots,
@@ -82,8 +83,8 @@ def _drop_chunks(connection: Connection, principal: Principal, of: list[int]) ->
         connection.execute(delete(chunks).where(chunks.c.seq.in_(some)))
     said = exists().where(chunks.c.tenant == embeddings.c.tenant, chunks.c.embedded == embeddings.c.digest)
     for some in batches(sorted({row.embedded for row in gone})):
-        mine = (embeddings.c.tenant == principal.tenant) & embeddings.c.digest.in_(some)
-        connection.execute(delete(embeddings).where(mine, ~said))
+        mine = (embeddings.c.tenant == principal.tenant) & embeddings.c.fingerprint.in_(select(embedders.c.fingerprint))
+        connection.execute(delete(embeddings).where(mine, embeddings.c.digest.in_(some), ~said))
 
 
 def _drop_revisions(connection: Connection, of: list[int]) -> None:

@@ -142,6 +142,8 @@ editions = Table(
     Column("revision", BigInteger, ForeignKey("revisions.id"), nullable=False),
     Column("first", BigInteger, nullable=False),
     Column("last", BigInteger),
+    Index(None, "document"),
+    Index(None, "revision"),
     Index(None, "tenant", "first"),
     Index(None, "tenant", "last", "first"),  # an open interval begun since, and a closed one: by what differs
     Index(
@@ -176,6 +178,7 @@ chunks = Table(
     Column("digest", Text, nullable=False),  # of what a reader sees: title, heading, text, page, language
     Column("embedded", Text, nullable=False),  # digest of what is embedded: the key of its vector
     Index(None, "document"),
+    Index(None, "revision"),
     Index(None, "tenant", "embedded"),
     sqlite_autoincrement=True,
 )
