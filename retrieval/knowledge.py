@@ -67,6 +67,7 @@ class Knowledge:
         self.scopes: Sequence[Sequence[str]] = ()
         self.searching = ThreadPoolExecutor(8, "search")
         self.reading = ThreadPoolExecutor(2, "intake")
+        self.reading_slow = ThreadPoolExecutor(2, "slow intake")  # so that no two PDFs hold up every other document
         self.stopping = threading.Event()
 
     @classmethod
@@ -122,6 +123,7 @@ class Knowledge:
         self.recut.close()
         self.searching.shutdown()
         self.reading.shutdown()
+        self.reading_slow.shutdown()
         self.terms.close()
         self.vectors.close()
         if self.reranker:

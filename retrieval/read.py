@@ -58,6 +58,11 @@ def media_type_of(filename: str) -> str | None:
     return _SUFFIXES.get(PurePath(filename).suffix.lower())
 
 
+def is_slow(media_type: str) -> bool:
+    """Whether reading may take minutes: PDF and office files, each in a process of its own."""
+    return media_type.partition(";")[0].strip().lower() in _APART
+
+
 def read(data: bytes, media_type: str, *, title: str | None = None, lang: str | None = None) -> Document:
     """The document in `data`. `title` and `lang` (BCP 47) go before what the document says of itself.
 

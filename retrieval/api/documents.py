@@ -23,6 +23,7 @@ from retrieval.ledger.labels import clean
 from retrieval.ledger.snapshots import LONGEST_NUMBER, moment, rfc3339
 from retrieval.ledger.staging import Change
 from retrieval.publish import Published, Push
+from retrieval.read import is_slow
 
 router = APIRouter(prefix="/v1/knowledge/{kb}")
 
@@ -59,7 +60,7 @@ async def put(
             bases.get(connection, caller, kb)
         return Change(kb, check_name(name), take(name, sent), labels=given, if_match=if_match)
 
-    change = await in_thread(read, service.reading)
+    change = await in_thread(read, service.reading_slow if is_slow(sent.media_type) else service.reading)
     return await _push(service, caller, Push(caller, [change], f"Put {name}", publish), wait, response)
 
 

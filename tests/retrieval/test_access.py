@@ -72,6 +72,14 @@ def test_a_knowledge_base_that_is_made_again_is_open_to_those_who_could_read_it(
     assert house.found("apple", me=someone("default", "hr"), as_of=before) == {"a.md"}
 
 
+def test_a_document_that_is_opened_is_opened_with_its_past(house: House) -> None:
+    """Labels are those of now for every snapshot: what must stay closed needs an id of its own."""
+    reader = someone("default", "public")
+    _, closed = house.put("a.md", "The apple secret is 1 yen.", labels=("hr",))
+    house.put("a.md", "The apple costs 2 yen.", labels=("public",))
+    assert house.texts("apple", me=reader, as_of=closed) == ["The apple secret is 1 yen."]
+
+
 def test_labels_alone_change_without_a_snapshot(house: House) -> None:
     """Access is not history, and the next question obeys it."""
     first = house.put("a.md", "The apple costs 1 yen.", labels=("public",))

@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 from common.evidence import Findings
 from common.principal import Principal
 from common.settings import FolderSource
+from retrieval import read
 from retrieval.api import create_app
 from retrieval.knowledge import Knowledge
 from retrieval.ledger.database import Ledger
@@ -208,6 +209,27 @@ def test_two_batches_with_one_key_at_once_are_one_batch(
     assert same.text == first.result().text
     assert other.status_code == 422
     assert {one["document"] for one in results(client, "costs")} == {"apple"}
+
+
+def test_files_that_take_long_hold_up_no_other_document(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many of them there are: what is read at once is published at once."""
+    go_on, begun = threading.Event(), threading.Semaphore(0)
+
+    def slow(reader: str, data: bytes, out: Any) -> None:
+        begun.release()
+        assert go_on.wait(60)
+        out.paragraph("The pear costs 1 yen.")
+
+    monkeypatch.setattr(read, "read_apart", slow)
+    with ThreadPoolExecutor(3) as senders:
+        try:
+            pdfs = [senders.submit(put, client, f"{n}.pdf", "%PDF", **{"content-type": read.PDF}) for n in range(3)]
+            assert begun.acquire(timeout=30)
+            assert begun.acquire(timeout=30)
+            assert put(client, "a.md", "The apple costs 1 yen.").status_code == 201
+        finally:
+            go_on.set()
+        assert [one.result(60).status_code for one in pdfs] == [201] * 3
 
 
 def test_metadata_that_json_cannot_hold_exactly_is_an_error_of_its_line(client: TestClient) -> None:
