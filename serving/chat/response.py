@@ -81,34 +81,33 @@ class AnswerResponse(Response):
             await self._fail(send, error)
 
     async def _answer(self, send: Send) -> None:
-        await (self._stream(send) if self._request.stream else self._whole(send))
-
-    def _steps(self) -> Steps:
-        return answer(self._services, self._principal, self._request, self._request_id, lambda: self._begun)
-
-    async def _whole(self, send: Send) -> None:
-        completion = Completion()
-        opened: Opened | None = None
+        send_all = self._stream if self._request.stream else self._whole
+        steps = answer(self._services, self._principal, self._request, self._request_id, lambda: self._begun)
         try:
-            async with aclosing(self._steps()) as events:
-                async for event in events:
-                    if isinstance(event, Opened):
-                        opened, completion = event, Completion()
-                    elif isinstance(event, Finish):
-                        assert opened is not None
-                        body = orjson.dumps(completion.whole(event, opened))
-                        await self._keep(_JSON, opened, body)
-                        await self._start(send, 200, _JSON, opened.headers())
-                        await send({"type": "http.response.body", "body": body})
-                    else:
-                        completion.add(event)
+            async with aclosing(steps):
+                await send_all(send, steps)
         except GroundtoneError as error:
             await self._fail(send, error)
         except Exception:
             log.exception("answer failed", extra={"request": self._request_id})
             await self._fail(send, _unexpected())
 
-    async def _stream(self, send: Send) -> None:
+    async def _whole(self, send: Send, steps: Steps) -> None:
+        completion = Completion()
+        opened: Opened | None = None
+        async for event in steps:
+            if isinstance(event, Opened):
+                opened, completion = event, Completion()
+            elif isinstance(event, Finish):
+                assert opened is not None
+                body = orjson.dumps(completion.whole(event, opened))
+                await self._keep(_JSON, opened, body)
+                await self._start(send, 200, _JSON, opened.headers())
+                await send({"type": "http.response.body", "body": body})
+            else:
+                completion.add(event)
+
+    async def _stream(self, send: Send, steps: Steps) -> None:
         opened: Opened | None = None
         usage = bool(self._request.stream_options and self._request.stream_options.include_usage)
         waiting: list[bytes] = []
@@ -125,29 +124,22 @@ class AnswerResponse(Response):
             # After a client left, send returns at once; an answer that never awaits would starve the loop.
             await asyncio.sleep(0)
 
-        try:
-            async with aclosing(self._steps()) as events:
-                async for event in events:
-                    if isinstance(event, Opened):
-                        opened = event
-                        waiting.clear()
-                        continue
-                    assert opened is not None
-                    if isinstance(event, Finish):
-                        frames = [frame(last) for last in finishing(event, opened)]
-                        frames += [frame(usage_chunk(event, opened))] if usage else []
-                        await out(b"".join([*waiting, *frames, DONE]), more=False)
-                        continue
-                    waiting.append(frame(stamped(event, opened)))
-                    # Whoever has only been told a role has no part of an answer yet.
-                    if self._begun or says_something(event):
-                        await out(b"".join(waiting))
-                        waiting.clear()
-        except GroundtoneError as error:
-            await self._fail(send, error)
-        except Exception:
-            log.exception("answer failed", extra={"request": self._request_id})
-            await self._fail(send, _unexpected())
+        async for event in steps:
+            if isinstance(event, Opened):
+                opened = event
+                waiting.clear()
+                continue
+            assert opened is not None
+            if isinstance(event, Finish):
+                frames = [frame(last) for last in finishing(event, opened)]
+                frames += [frame(usage_chunk(event, opened))] if usage else []
+                await out(b"".join([*waiting, *frames, DONE]), more=False)
+                continue
+            waiting.append(frame(stamped(event, opened)))
+            # Whoever has only been told a role has no part of an answer yet.
+            if self._begun or says_something(event):
+                await out(b"".join(waiting))
+                waiting.clear()
 
     async def _keep(self, media: bytes, opened: Opened, body: bytes) -> None:
         """Has a request with the same key get this answer, before its end leaves."""

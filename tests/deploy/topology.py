@@ -149,8 +149,9 @@ P = TypeVar("P", bound=Process)
 class Topology:
     """All of it, between `with` and its end. `folder` is removed by whoever made it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, configuration: str = CONFIGURATION) -> None:
         self.folder = folder
+        self._configuration = configuration
         self.key = ""
         self.adapter = ""
         self._stack = ExitStack()
@@ -168,7 +169,7 @@ class Topology:
         home = Home(self.folder / "gateway")
         home.prepare()
         self.key = home.admin_key
-        (self.folder / "groundtone.toml").write_text(CONFIGURATION)
+        (self.folder / "groundtone.toml").write_text(self._configuration)
         self._register_adapter()
         ledger, self.record_url = self._databases()
         address = [f"http://127.0.0.1:{port}" for port in free_ports(6)]
