@@ -163,7 +163,7 @@ class Gate(Section):
     terminology: float = Field(default=0.90, ge=0, le=1)
     abstain: float = Field(default=0.0, ge=0, le=1)
     stale: float = Field(default=0.02, ge=0, le=1)
-    leak: float = Field(default=0.02, ge=0, le=1)
+    leak: float = Field(default=0.0, ge=0, le=1)
     general: float = Field(default=0.10, ge=0, le=1)
 
 
