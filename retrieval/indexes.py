@@ -131,6 +131,7 @@ class Indexes:
         does what nobody sees any more, should it come back. Raises VectorsUnavailable and Draining.
         """
         fingerprint = self.embedder.fingerprint
+        began = time.monotonic()
         with self._building:
             with self.ledger.write() as connection:
                 embeddings.set_collection(connection, principal, fingerprint, self._collection(principal))
@@ -153,14 +154,15 @@ class Indexes:
                     embeddings.move(connection, principal, fingerprint, old, fresh, until)
                 self.catalogs.mark_only(principal, found, fresh)
             self._left_behind.append((time.monotonic() + _STILL_ASKED, old))
+        self._took("crowded", principal, began)  # so that a large collection is not built again and again
         return len(found)
 
     def crowded(self, principal: Principal) -> bool:
         """Whether what is dead crowds out what lives: as questions saw it, or as its share of the collection says."""
-        if self.catalogs.of(principal).crowded_out >= CROWDED_OUT:
-            return True
         if not self._due("crowded", principal):
             return False
+        if self.catalogs.of(principal).crowded_out >= CROWDED_OUT:
+            return True
         began = time.monotonic()
         with self.ledger.read() as connection:
             held = embeddings.count_placed(
