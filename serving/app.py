@@ -38,7 +38,14 @@ def create_app(settings: Settings, home: Home) -> FastAPI:
             await services.idle()
 
     app = FastAPI(
-        title="groundtone", lifespan=lifespan, redirect_slashes=False, docs_url=None, redoc_url=None, openapi_url=None
+        title="groundtone",
+        lifespan=lifespan,
+        redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        # Its spans would stand beside those of common/traces.py, and its logs hold what was sent.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     routes = Routes(app)
     for part in (operate, chat, knowledge, adapters):

@@ -34,7 +34,13 @@ def create_app(knowledge: Knowledge, key: str) -> ASGIApp:
             knowledge.close()
 
     app = FastAPI(
-        title="groundtone knowledge", docs_url=None, redoc_url=None, lifespan=lifespan, redirect_slashes=False
+        title="groundtone knowledge",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        redirect_slashes=False,
+        # Its spans would stand beside those of common/traces.py, and its logs hold what was sent.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.knowledge = knowledge
     app.state.batches = WeakValueDictionary[tuple[str, str, str], asyncio.Lock]()

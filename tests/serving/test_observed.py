@@ -187,6 +187,8 @@ async def test_one_trace_leads_through_retrieval_to_the_engine(gateway: Gateway,
     assert about["gen_ai.usage.output_tokens"] > 0
     assert dict(retrieval.attributes or {})["gen_ai.data_source.id"] == "kitahama"
     assert not [s for s in found.values() if CANARY in s.to_json()]
+    scopes = {s.instrumentation_scope.name for s in spans.get_finished_spans() if s.instrumentation_scope}
+    assert scopes == {"groundtone"}  # the web framework adds none of its own
 
 
 def test_home_keeps_three_keys(tmp_path: Path) -> None:
