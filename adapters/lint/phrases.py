@@ -19,7 +19,8 @@ FACTS: tuple[tuple[Rule, re.Pattern[str]], ...] = (
     (
         Rule.LINK,
         _any(
-            r"\b(?:https?://|www\.)[^\s\u3000-\u9fff]+", r"\b(?:[a-z0-9-]{1,63}\.){1,6}(?:com|org|net|jp|tw|cn|uk|eu)\b[\w/-]*"
+            r"\b(?:https?://|www\.)[^\s\u3000-\u9fff]+",
+            r"\b(?:[a-z0-9-]{1,63}\.){1,6}(?:com|org|net|jp|tw|cn|uk|eu)\b[\w/-]*",
         ),
     ),
     (

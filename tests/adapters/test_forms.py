@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from adapters import Base, Registry
 from adapters.forms import Form, Shape, filled, read_forms
 from adapters.lint import Rule, lint
 from adapters.pairs import LANGUAGES, Pairs
@@ -19,7 +18,7 @@ from adapters.samples import FormSample, read_samples
 from adapters.scene import Asked
 from common.errors import InvalidRequest
 from common.prompt import compose
-from tests.adapters.conftest import BASE, SAMPLE
+from tests.adapters.conftest import SAMPLE
 
 FORMS = SAMPLE.parent / "forms"
 FORM = read_forms(FORMS)
@@ -228,13 +227,3 @@ def test_a_form_that_is_not_whole_names_its_file(tmp_path: Path) -> None:
 
 def test_an_unfilled_slot_stays() -> None:
     assert filled("{a} {b}", {"a": "1"}) == "1 {b}"
-
-
-@pytest.mark.skipif(not (FORMS / "adapter").is_dir(), reason="the forms' adapter is not trained yet")
-def test_the_shipped_adapter_registers(tmp_path: Path) -> None:
-    """It is small enough to ship, and a plain LoRA of the bundled base."""
-    adapter = FORMS / "adapter"
-    assert (adapter / "adapter_model.safetensors").stat().st_size < 5_000_000
-    trained = json.loads((adapter / "training.json").read_text())
-    version = Registry(tmp_path, base=Base(BASE, trained["base_model_digest"])).register("forms", adapter)
-    assert json.loads((version.path / "adapter_config.json").read_text())["r"] == 8

@@ -33,7 +33,7 @@ def evidence(text: str, document: str = "cards.md", *, title: str = "Cards", sco
 
 
 class FakeKnowledge(Server):
-    """Answers /search with `findings`, or raises `error`. `held` keeps searches waiting. `missing` is why it is not ready.
+    """Answers /search with `findings`, or raises `error`. `held` keeps searches waiting. `missing`: why not ready.
 
     All else is echoed, but `sources` where there are any, and changes where it does not write.
     """
