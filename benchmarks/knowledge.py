@@ -105,6 +105,7 @@ class Measured:
     disk: dict[str, int] = field(default_factory=dict[str, int])
     memory: dict[str, int] = field(default_factory=dict[str, int])
     held: int = 0  # vectors
+    placed: int = 0  # of them in Chroma
 
 
 def resident(pid: int) -> dict[str, int]:
@@ -149,14 +150,24 @@ class Corpus:
         self.documents = max(self.documents, first + count)
         print(f"{count} documents in", file=sys.stderr, flush=True)
 
-    def until_whole(self) -> None:
-        """Waits until Chroma finds all but a few of the vectors, or four hours: those few are searched exactly."""
-        for _ in range(4 * 3600):
+    def until_whole(self, patience: float) -> bool:
+        """Waits until Chroma finds all but a few of the vectors, at most `patience` seconds: the others are searched
+        exactly. Whether it does."""
+        began = time.monotonic()
+        while True:
             with self.knowledge.ledger.read() as connection:
                 name = embeddings.collection_of(connection, ME, self.embedder.fingerprint) or ""
                 if len(embeddings.unplaced(connection, ME, self.embedder.fingerprint, name, FEW)) < FEW:
-                    return
+                    return True
+            if time.monotonic() > began + patience:
+                return False
             time.sleep(1)
+
+    def placed(self) -> int:
+        """How many vectors Chroma is known to find."""
+        with self.knowledge.ledger.read() as connection:
+            name = embeddings.collection_of(connection, ME, self.embedder.fingerprint) or ""
+            return embeddings.count_placed(connection, ME, self.embedder.fingerprint, name)
 
     def publish_one(self) -> tuple[float, int]:
         """Seconds until a change of one chunk was published, and its snapshot."""
@@ -187,7 +198,7 @@ class Corpus:
 def measure(corpus: Corpus, small: Corpus, before: dict[str, int], options: argparse.Namespace) -> Iterator[Measured]:
     """`corpus` grows from size to size; each change is made in `small` too, which does not grow, a moment later."""
     small.fill(small.documents, SMALL // PIECES - small.documents)
-    small.until_whole()
+    small.until_whole(options.patience)
     home, embedder = corpus.home, corpus.embedder
     parts = {"ledger": home / "ledger.db", "terms": home / "terms", "matrix": home / "matrix",
              "vectors": corpus.chroma.path}  # fmt: skip
@@ -197,11 +208,11 @@ def measure(corpus: Corpus, small: Corpus, before: dict[str, int], options: argp
         if more > 0:
             corpus.fill(corpus.documents, more)
             found.overhead = (time.perf_counter() - began - embedder.seconds) / (more * PIECES)
-        corpus.until_whole()
-        if more > 0:
+        whole = corpus.until_whole(options.patience)
+        if whole and more > 0:
             found.whole = (time.perf_counter() - began) / (more * PIECES)
         corpus.knowledge.search.search(ME, ["kb"], "The fee of service 7-7", top_k=5)
-        found.memory, found.held = corpus.grown(before), corpus.vectors_held()
+        found.memory, found.held, found.placed = corpus.grown(before), corpus.vectors_held(), corpus.placed()
         found.disk = {name: size_of(path) for name, path in parts.items()}
         snapshot = 0
         for _ in range(options.changes):
@@ -210,7 +221,7 @@ def measure(corpus: Corpus, small: Corpus, before: dict[str, int], options: argp
             found.small.append(small.publish_one()[0])
         found.restored = min(options.restored, size)
         corpus.fill(0, found.restored // PIECES, corpus.edition)  # as no earlier run had them
-        corpus.until_whole()
+        corpus.until_whole(options.patience)
         embedder.embedded = 0
         began = time.perf_counter()
         corpus.knowledge.publisher.restore(ME, snapshot, None).result()
@@ -255,14 +266,15 @@ def report(all_found: Sequence[Measured]) -> str:
         )
     rows += [
         "",
-        "| chunks | ledger | terms | matrix | Chroma | memory of its own | mapped files in memory | Chroma's memory |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| chunks | vectors, of them in Chroma | ledger | terms | matrix | Chroma | memory of its own "
+        "| mapped files in memory | Chroma's memory |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for found in all_found:
         share = 1e6 / found.held / 2**30
         disk = " | ".join(f"{found.disk[name] * share:.2f}" for name in ("ledger", "terms", "matrix", "vectors"))
         memory = " | ".join(f"{found.memory[name] * share:.2f}" for name in ("own", "mapped", "vectors"))
-        rows.append(f"| {found.chunks:,} | {disk} | {memory} |")
+        rows.append(f"| {found.chunks:,} | {found.held:,}, {found.placed:,} | {disk} | {memory} |")
     changes = len(all_found[0].changes)
     return "\n".join(
         [
@@ -287,6 +299,7 @@ def main() -> int:
     parser.add_argument("--changes", type=int, default=30)
     parser.add_argument("--restored", type=int, default=10_000, help="chunks that change and are restored")
     parser.add_argument("--folder", type=Path, help="where the corpus is kept, to go on with it another time")
+    parser.add_argument("--patience", type=float, default=4 * 3600, help="seconds for Chroma to catch up")
     parser.add_argument("--again", type=int, default=100_000, help="chunks that are sent again unchanged, at most")
     parser.add_argument("--rebuilt-up-to", type=int, default=10_000, help="a rebuild takes as long as an ingestion")
     parser.add_argument("--write", action="store_true", help="keep the report in benchmarks/results/")
