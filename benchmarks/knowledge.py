@@ -131,7 +131,7 @@ class Corpus:
         ledger.migrate()
         self.knowledge = Knowledge(ledger, self.embedder, Vectors(self.chroma.url, timeout=60), self.home)
         self.knowledge.start()
-        assert self.knowledge.publisher.writing.wait(60)
+        assert self.knowledge.publisher.writing.wait(1200)
         with ledger.write() as connection:
             bases.put(connection, ME, "kb", None)
             shown = select(func.count()).select_from(schema.editions).where(schema.editions.c.last.is_(None))

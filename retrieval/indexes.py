@@ -8,7 +8,7 @@ import logging
 import secrets
 import threading
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -60,6 +60,8 @@ class Indexes:
         self._building = threading.RLock()  # one round of repairs or rebuilding at a time
         self._noting = threading.Lock()  # what the ledger says of Chroma and what catalogs do are written together
         self._left_behind: deque[tuple[float, str]] = deque()
+        # By collection: what was added and is not found, as happens in a graph, is left to the exact search.
+        self._in_vain: defaultdict[str, set[str]] = defaultdict(set)
         self._not_before: dict[tuple[str, str], float] = {}
         self._followed: dict[str, int] = {}  # the snapshot up to which a process that does not write has the terms
         self.progress = (0, 0)  # texts embedded, of how many
@@ -154,6 +156,7 @@ class Indexes:
                     embeddings.move(connection, principal, fingerprint, old, fresh, until)
                 self.catalogs.mark_only(principal, found, fresh)
             self._left_behind.append((time.monotonic() + _STILL_ASKED, old))
+            self._in_vain.pop(old, None)
         self._took("crowded", principal, began)  # so that a large collection is not built again and again
         return len(found)
 
@@ -266,9 +269,15 @@ class Indexes:
         try:
             if (fence or self._due("lost", principal)) and self._compare(principal, collection, fence):
                 return
+            if fence:
+                self._in_vain.pop(collection, None)
             while not self.stopping.is_set():
+                # Newest first, so those that are never found stand before all that are left.
+                vain = self._in_vain[collection]
+                most = len(vain) + _PLACED_AT_ONCE
                 with self.ledger.read() as connection:
-                    wanted = embeddings.unplaced(connection, principal, fingerprint, collection, _PLACED_AT_ONCE)
+                    some = embeddings.unplaced(connection, principal, fingerprint, collection, most)
+                wanted = {key: vector for key, vector in some.items() if key not in vain}
                 if not wanted or not self._place(principal, collection, wanted):
                     break
         except VectorsUnavailable:
@@ -332,7 +341,7 @@ class Indexes:
             raise OSError(f"the lexical index did not keep {len(lost)} chunks")
 
     def _place(self, principal: Principal, collection: str, wanted: Mapping[str, NDArray[np.float32]]) -> bool:
-        """Adds vectors and notes those that are found. Returns whether any was."""
+        """Adds vectors, and notes those that are found and those that are not. Returns whether Chroma was there."""
         try:
             self.vectors.add(collection, wanted)
             found = self.vectors.found(collection, wanted)
@@ -341,7 +350,8 @@ class Indexes:
             return False
         self.reachable = True
         self._note(principal, sorted(found), collection)
-        return bool(found)
+        self._in_vain[collection] |= wanted.keys() - found
+        return True
 
     def _note(self, principal: Principal, keys: Sequence[str], collection: str | None) -> None:
         with self._noting:
@@ -357,6 +367,7 @@ class Indexes:
             placed = embeddings.placed(connection, principal, self.embedder.fingerprint, collection)
         lost = sorted(set(placed) - self.vectors.present(collection, placed))
         _log.warning("the vector index lost %d of %d vectors", len(lost), len(placed))
+        self._in_vain.pop(collection, None)
         self._note(principal, lost, None)
         return bool(lost)
 

@@ -29,6 +29,9 @@ _ADDED_AT_ONCE = 256  # larger batches hold up the queries between them
 _ASKED_AT_ONCE = 64
 _LEFT_ALONE = 5.0  # seconds for which a server that hung is not asked: each who asks would wait as long
 _MOST_NAMES = 10_000
+_WRITTEN_AFTER = 5_000
+"""Vectors after which Chroma writes its whole graph anew; by default 1,000. At a million that is two gigabytes for each
+thousand vectors. Until then they stand in its log, which it reads when it starts, 2,500 a second."""
 _FOUND_WITHIN = 8  # a vector's own key stands among its first neighbours, or it counts as lost
 
 
@@ -121,7 +124,8 @@ class Vectors:
     def _id(self, collection: str) -> str:
         with self._lock:
             if collection not in self._ids:
-                body = {"name": collection, "get_or_create": True, "configuration": {"hnsw": {"space": "cosine"}}}
+                configured = {"hnsw": {"space": "cosine", "sync_threshold": _WRITTEN_AFTER}}
+                body = {"name": collection, "get_or_create": True, "configuration": configured}
                 self._ids[collection] = self._call("POST", _BASE, body)["id"]
             return self._ids[collection]
 

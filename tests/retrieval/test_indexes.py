@@ -2,13 +2,15 @@
 
 import shutil
 import socket
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import select
 
-from retrieval import vectors
-from retrieval.ledger import embeddings
+from retrieval import indexes, vectors
+from retrieval.ledger import embeddings, schema
 from retrieval.search import Search
 from retrieval.vectors import Vectors
 from tests.retrieval.house import Chroma, House, until
@@ -67,6 +69,48 @@ def test_an_absent_chroma_stops_neither_questions_nor_changes(filled: House, chr
     filled.put("apple.md", "The apple costs 0 yen.")
     chroma.start()
     until(lambda: filled.knowledge.degraded() == [])
+
+
+def test_vectors_that_chroma_never_finds_hold_up_no_others(
+    filled: House, chroma: Chroma, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a graph may lose its way to some: they are searched exactly, and are not added again and again."""
+    lost, added, find, add = set[str](), list[str](), Vectors.found, Vectors.add
+
+    def found(self: Vectors, collection: str, some: Mapping[str, Any]) -> set[str]:
+        return find(self, collection, some) - lost
+
+    def counted(self: Vectors, collection: str, some: Mapping[str, Any]) -> None:
+        added.extend(some)
+        add(self, collection, some)
+
+    monkeypatch.setattr(Vectors, "found", found)
+    monkeypatch.setattr(Vectors, "add", counted)
+    monkeypatch.setattr(indexes, "_PLACED_AT_ONCE", 2)
+    chroma.kill()
+    _, before = filled.put("grape.md", "The grape costs 6 yen."), _keys(filled)
+    for n in (7, 8, 9):  # the newest: they come first when Chroma is back
+        filled.put(f"new-{n}.md", f"The new one costs {n} yen.")
+    lost |= _keys(filled) - before
+    assert len(lost) == 3
+    chroma.start()
+    until(lambda: _placed(filled) == before)
+    assert filled.found("the new one costs") > {"new-7.md", "new-8.md", "new-9.md"}
+    rounds = [added.count(key) for key in lost]
+    filled.knowledge.indexes.repair_vectors(filled.me)
+    assert [added.count(key) for key in lost] == rounds
+
+
+def _keys(house: House) -> set[str]:
+    with house.knowledge.ledger.read() as connection:
+        return set(connection.execute(select(schema.embeddings.c.digest)).scalars())
+
+
+def _placed(house: House) -> set[str]:
+    fingerprint = house.embedder.fingerprint
+    with house.knowledge.ledger.read() as connection:
+        collection = embeddings.collection_of(connection, house.me, fingerprint) or ""
+        return set(embeddings.placed(connection, house.me, fingerprint, collection))
 
 
 def test_a_chroma_that_hangs_is_asked_once_in_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
