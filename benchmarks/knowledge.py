@@ -41,7 +41,7 @@ from tests.retrieval.house import Chroma
 DIMENSION, CENTRES, SPREAD = 384, 1000, 0.6
 PIECES = 50  # chunks of a document
 SMALL = 10_000  # chunks of the corpus that does not grow
-FEW = 100  # vectors that Chroma's graph need not find by themselves
+FEW = 100  # vectors that Chroma's graph need not find by themselves; of more than 20,000 half a per cent
 TOGETHER = 20  # documents of one push: so many chunks that it does not wait for Chroma, which catches up beside
 ME = Principal("default", "k_bench", frozenset({"*"}), frozenset(Scope))
 
@@ -153,11 +153,11 @@ class Corpus:
     def until_whole(self, patience: float) -> bool:
         """Waits until Chroma finds all but a few of the vectors, at most `patience` seconds: the others are searched
         exactly. Whether it does."""
-        began = time.monotonic()
+        began, few = time.monotonic(), max(FEW, self.documents * PIECES // 200)
         while True:
             with self.knowledge.ledger.read() as connection:
                 name = embeddings.collection_of(connection, ME, self.embedder.fingerprint) or ""
-                if len(embeddings.unplaced(connection, ME, self.embedder.fingerprint, name, FEW)) < FEW:
+                if len(embeddings.unplaced(connection, ME, self.embedder.fingerprint, name, few)) < few:
                     return True
             if time.monotonic() > began + patience:
                 return False
