@@ -372,10 +372,17 @@ class Indexes:
         return bool(lost)
 
     def _probe(self, principal: Principal, collection: str) -> bool:
-        """Whether a few vectors that Chroma should know are found by themselves."""
+        """Whether most of some vectors that Chroma should know are found by themselves.
+
+        A large graph loses its way to one in some hundred: such ones are left to the exact search.
+        """
         with self.ledger.read() as connection:
             probes = embeddings.sample(connection, principal, self.embedder.fingerprint, collection, _PROBES)
-        return self.vectors.found(collection, probes) == probes.keys()
+        unfound = sorted(probes.keys() - self.vectors.found(collection, probes))
+        if 2 * len(unfound) > len(probes):
+            return False
+        self._note(principal, unfound, None)
+        return True
 
     def _pointer(self, connection: Connection, principal: Principal) -> str:
         return embeddings.collection_of(connection, principal, self.embedder.fingerprint) or ""

@@ -101,6 +101,33 @@ def test_vectors_that_chroma_never_finds_hold_up_no_others(
     assert [added.count(key) for key in lost] == rounds
 
 
+def test_a_start_builds_nothing_anew_for_one_vector_that_is_not_found(
+    filled: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That one is searched exactly. A graph that finds hardly anything is built anew."""
+    find = Vectors.found
+    for unfound, rebuilt in ((1, False), (len(FRUIT), True)):
+        lost = set(sorted(_placed(filled))[:unfound])
+
+        def found(self: Vectors, collection: str, some: Mapping[str, Any], lost: set[str] = lost) -> set[str]:
+            return find(self, collection, some) - lost
+
+        before = _collection(filled)
+        filled.close()
+        monkeypatch.setattr(Vectors, "found", found)
+        filled.open()
+        assert (_collection(filled) != before) == rebuilt
+        assert _placed(filled) == _keys(filled) - lost
+        monkeypatch.setattr(Vectors, "found", find)
+        filled.reopen()
+        until(lambda: _whole(filled))
+
+
+def _collection(house: House) -> str | None:
+    with house.knowledge.ledger.read() as connection:
+        return embeddings.collection_of(connection, house.me, house.embedder.fingerprint)
+
+
 def _keys(house: House) -> set[str]:
     with house.knowledge.ledger.read() as connection:
         return set(connection.execute(select(schema.embeddings.c.digest)).scalars())
