@@ -166,7 +166,8 @@ def seen(house: House, me: Principal, question: str) -> list[Any]:
         (e.document, e.title, e.heading, e.text, e.span, e.page, e.position, e.revision, e.score)
         for e in found.evidence
     ]
-    return [found.weak, results, listed]
+    # Equals among them stand by the ids of their chunks, which name the tenant.
+    return [found.weak, sorted(results, key=lambda result: (-result[-1], result[0])), listed]
 
 
 def no_trace(
