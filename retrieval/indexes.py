@@ -20,13 +20,12 @@ from common.errors import Draining, KnowledgeUnavailable
 from common.principal import Principal
 from retrieval.analysis import terms
 from retrieval.catalogs import Catalogs
-from retrieval.cut import Piece, embedded_text
 from retrieval.embed import Embedder
 from retrieval.ledger import chunks, embeddings, publication, tenants
-from retrieval.ledger.chunks import Chunk
 from retrieval.ledger.database import Ledger, batches
 from retrieval.ledger.services import service
 from retrieval.lexical import IndexLost, Lexical
+from retrieval.pieces import embedded_text_of
 from retrieval.vectors import Vectors, VectorsUnavailable
 
 _log = logging.getLogger(__name__)
@@ -396,8 +395,3 @@ class Indexes:
 def _beside(collection: str) -> str:
     """A name that no other build has, so that a writer that has lost its lease harms nobody's but its own."""
     return f"{collection.rpartition('-')[0]}-{secrets.token_hex(4)}"
-
-
-def embedded_text_of(chunk: Chunk) -> str:
-    """What is embedded and indexed for a chunk, as it was when it was cut."""
-    return embedded_text(chunk.title, Piece(chunk.start, chunk.end, chunk.text, chunk.heading, chunk.page))

@@ -24,12 +24,13 @@ from retrieval.catalogs import Catalogs
 from retrieval.choices import Choices
 from retrieval.embed import Embedder
 from retrieval.fuse import BEST, confidence, fuse_apart, merge
-from retrieval.indexes import Indexes, embedded_text_of
+from retrieval.indexes import Indexes
 from retrieval.ledger import bases, chunks, embeddings, snapshots, tenants
 from retrieval.ledger.chunks import Chunk
 from retrieval.lexical import EXACT_UP_TO as EXACT_UP_TO_TERMS
 from retrieval.lexical import IndexLost
 from retrieval.neighbours import EXACT_UP_TO, Neighbours, Rows, exact
+from retrieval.pieces import embedded_text_of
 from retrieval.rerank import Reranker, rerank
 from retrieval.scope import Scopes
 from retrieval.switch import Serving
