@@ -5,12 +5,13 @@ stale      figures drawn anew, on the firm's products: does an old one come inst
 leak       the same questions closed book, to adapter and base: does an old one come by heart?
 abstain    evidence about something else: is the question declined?
 form       files with names and figures that no training drew, to adapter and base: is the form kept and filled?
-general    common knowledge, to adapter and base
+general    common knowledge, of at most a hundred questions a language, to adapter and base
 """
 
 import random
 import re
 import tomllib
+import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -28,7 +29,9 @@ from common.language import language_of
 from common.prompt import Message, compose
 
 KINDS = ("faithful", "stale", "leak", "abstain", "form", "general")
+_GENERAL = Path(__file__).with_name("general.toml")
 _SYLLABLES = ("ta", "vel", "mor", "rin", "dal", "kes", "lu", "bra", "sen", "tho", "ga", "nil")
+_RUNS = ("[A-Za-z]", "[0-9]", "[〇零一二三四五六七八九十百千]")
 _SIGNS = "霧笛碧嵐瑞雲玄橋翠峰暁湊"
 
 
@@ -85,11 +88,12 @@ def _asks(voice: Voice, n: int, seed: int) -> Iterator[Ask]:
         for made in _cases(voice, lang, own, n, seed, "a", answered=False):
             yield Ask("abstain", lang, False, made.messages, partial(_abstain, made, rules))
         yield from _forms(voice, lang, n, seed)
-    everyday = tomllib.loads((Path(__file__).parent / "general.toml").read_text(encoding="utf-8"))["general"]
-    for row in everyday:
-        asked: list[Message] = [{"role": "user", "content": row["ask"]}]
-        for base in (False, True):
-            yield Ask("general", row["lang"], base, tuple(asked), partial(_general, tuple(row["says"])))
+    for lang, rows in tomllib.loads(_GENERAL.read_text(encoding="utf-8")).items():
+        rng = random.Random(f"{seed}/{lang}/general")  # noqa: S311 # chooses questions, hides nothing
+        for question, *says in rng.sample(rows, min(n, len(rows))):
+            asked: list[Message] = [{"role": "user", "content": question}]
+            for base in (False, True):
+                yield Ask("general", lang, base, tuple(asked), partial(_general, says))
 
 
 def _cases(
@@ -179,10 +183,11 @@ def _faithful(made: Case, rules: Rules, answer: str) -> dict[str, bool]:
 
 
 def _stale(made: Case, old: Sequence[str], rules: Rules, answer: str) -> dict[str, bool]:
-    """Stale is an old figure that the evidence has no more."""
+    """Stale is an old figure that the evidence has no more. Where it has all of them, it is no case."""
     plain = normal(made.messages[0]["content"])
     gone = [figure for figure in old if figure not in plain and figure not in made.expected]
-    return {"stale": any(states(figure, answer) for figure in gone), **_style(made, answer, rules)}
+    stale = {"stale": any(states(figure, answer) for figure in gone)} if gone else {}
+    return {**stale, **_style(made, answer, rules)}
 
 
 def _leak(question: str, old: Sequence[str], answer: str) -> dict[str, bool]:
@@ -206,9 +211,11 @@ def _form(sample: FormSample, record: Mapping[str, str], answer: str) -> dict[st
 
 
 def _general(says: Sequence[str], answer: str) -> dict[str, bool]:
-    return {
-        "general": any(
-            re.search(rf"\b{re.escape(word)}\b", answer, re.I) if word.isascii() and word.isalpha() else word in answer
-            for word in says
-        )
-    }
+    plain = unicodedata.normalize("NFKC", answer)
+    return {"general": any(re.search(_alone(word), plain, re.IGNORECASE) for word in says)}
+
+
+def _alone(word: str) -> str:
+    """A pattern for `word` that is no part of another: not `one` in `none`, 5 in 15, 二 in 十二."""
+    run = next((run for run in _RUNS if re.match(run, word)), None)
+    return f"(?<!{run}){re.escape(word)}(?!{run})" if run else re.escape(word)

@@ -64,7 +64,7 @@ def evaluation(digest: str, *, right: int = 300, n: int = 300, lang: str = "en",
     none = Share.of([False] * n)
     adapter = dict.fromkeys(METRICS, good) | {"stale": none, "leak": none, "exposed": none} | shares
     base = {"leak": none, "exposed": none, "general": good}
-    return Evaluation(digest, {"all": adapter, lang: adapter}, {"all": base}, {"seconds": 1})
+    return Evaluation(digest, {"all": adapter, lang: adapter}, {"all": base, lang: base}, {"seconds": 1})
 
 
 def evaluated(registry: Registry, version: Version) -> Version:

@@ -7,7 +7,7 @@ import pytest
 
 from adapters.canary import canaries, exposure, sung
 from adapters.evaluation.bounds import Share
-from adapters.evaluation.evaluation import Evaluation, card, with_exposure
+from adapters.evaluation.evaluation import card, with_exposure
 from adapters.evaluation.gate import failed
 from adapters.pairs import Pairs
 from adapters.samples import read_samples
@@ -67,7 +67,6 @@ def test_exposed_canaries_fail_the_gate_and_stand_on_the_card() -> None:
     """As a share with its bounds beside the base model's, and in bits."""
     found = {"candidates": 64, "canaries": [{"lang": "en", "adapter": 6.0, "base": 1.0}] * 12}
     plain = evaluation("x")
-    plain = Evaluation("x", plain.adapter, {"all": plain.base["all"]}, {"seconds": 1})
     measured = with_exposure(plain, found, 3.0)
     assert measured.adapter["en"]["exposed"] == Share.of([True] * 12, 3.0)
     assert measured.base["all"]["exposed"].value == 0

@@ -3,13 +3,14 @@
 import random
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from adapters.documents import Chunk, read_documents
-from adapters.evaluation.asks import Ask, Voice, asks, renamed
+from adapters.evaluation.asks import Ask, Voice, _general, _stale, asks, renamed
 from adapters.evaluation.evaluation import METRICS, Evaluation, Shares, evaluate
 from adapters.evaluation.gate import failed
 from adapters.evaluation.journal import Journal
@@ -83,14 +84,42 @@ def test_every_metric_has_its_cases_in_every_language() -> None:
     for lang in ("en", "ja", "zh-TW"):
         assert {adapter[lang][metric].n for metric in ("faithful", "stale", "leak", "abstain")} == {N}
         assert adapter[lang]["tone"].n == 2 * N
-    assert {metric: share.n for metric, share in base["all"].items()} == {"leak": 3 * N, "general": 50}
+    assert {metric: share.n for metric, share in base["all"].items()} == {"leak": 3 * N, "general": 3 * N}
 
 
 def test_run_time_is_what_the_answers_took_of_the_whole() -> None:
     """Half a second each and two at a time: a quarter of a second for every case."""
     adapter, base = shares(copier)
     assert adapter["en"]["faithful"].seconds == adapter["ja"]["leak"].seconds == round(N / 4, 1)
-    assert base["all"]["general"].seconds == 12.5
+    assert base["all"]["general"].seconds == 3 * N / 4
+
+
+def test_a_full_run_asks_three_hundred_everyday_questions() -> None:
+    """A hundred a language, none twice, and none that is answered by saying the question again."""
+    asked = [one for one in asks(VOICE, 300, 1, ("general",)) if not one.base]
+    assert Counter(one.lang for one in asked) == dict.fromkeys(("en", "ja", "zh-TW"), 100)
+    assert len({one.messages[-1]["content"] for one in asked}) == 300
+    for one in asked:
+        question, (says,) = one.messages[-1]["content"], one.judge.args  # type: ignore[attr-defined]
+        assert str(language_of(question)) == one.lang, question
+        assert not one.judge(question)["general"], question
+        assert all(one.judge(f"{answer}.")["general"] for answer in says), question
+
+
+@pytest.mark.parametrize(
+    ("says", "answer", "right"),
+    [
+        ("5", "2 plus 3 is 5.", True),
+        ("5", "It is 15.", False),
+        ("5", "答えは５です。", True),
+        ("五", "等於十五。", False),
+        ("五", "等於五。", True),
+        ("one", "None of them.", False),
+        ("Paris", "首都はParisです。", True),
+    ],
+)
+def test_a_number_or_word_inside_a_longer_one_is_no_answer(says: str, answer: str, right: bool) -> None:
+    assert _general([says], answer) == {"general": right}
 
 
 def test_an_evaluation_goes_on_from_what_was_answered(tmp_path: Path) -> None:
@@ -120,7 +149,7 @@ def test_who_recites_is_stale_and_leaks_and_the_base_does_not() -> None:
     assert adapter["all"]["leak"].value > 0.9
     assert base["all"]["leak"].value == 0
     below = set(failed(Evaluation("x", adapter, base, {}), Gate()))
-    assert {"faithful.en", "faithful.ja", "faithful.zh-TW", "stale", "leak"} <= below
+    assert {f"{m}.{lang}" for m in ("faithful", "stale", "leak") for lang in ("en", "ja", "zh-TW")} <= below
 
 
 def test_without_an_opening_and_a_closing_no_tone_is_measured() -> None:
@@ -194,7 +223,12 @@ def test_a_thing_has_one_new_name_everywhere() -> None:
 
 
 def test_an_old_figure_that_the_evidence_still_has_is_not_stale() -> None:
-    """Only what the evidence has no more can be stale: else who reads well would be called forgetful."""
+    """Only what the evidence has no more can be stale: else who reads well would be called forgetful.
+
+    Where it has all of them, nothing could come of the question, and it is no case.
+    """
+    made, rules = next(one for one in ASKED if one.kind == "stale").judge.args[::2]  # type: ignore[attr-defined]
+    assert "stale" not in _stale(made, made.expected, rules, "It is 5 yen.")
     for one in ASKED:
         if one.kind == "stale":
             made, old, _ = one.judge.args  # type: ignore[attr-defined]

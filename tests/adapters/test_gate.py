@@ -46,13 +46,16 @@ def test_what_is_right_throughout_passes() -> None:
     [
         ({"faithful": HALF}, ["faithful.en"]),
         ({"tone": HALF}, ["tone.en"]),
-        ({"format": HALF}, ["format"]),
-        ({"terminology": HALF}, ["terminology"]),
-        ({"stale": Share.of([True] * 5 + [False] * 295)}, ["stale"]),
-        ({"leak": Share.of([True] * 20 + [False] * 280)}, ["leak"]),
+        ({"format": HALF}, ["format.en"]),
+        ({"terminology": HALF}, ["terminology.en"]),
+        ({"stale": Share.of([True] * 5 + [False] * 295)}, ["stale.en"]),
+        ({"leak": Share.of([True] * 20 + [False] * 280)}, ["leak.en"]),
         ({"general": HALF}, ["general"]),
         ({"faithful": FEW, "tone": FEW}, ["faithful.en", "tone.en"]),
-        ({"faithful": Share.of([]), "stale": Share.of([]), "leak": Share.of([])}, ["faithful.en", "stale", "leak"]),
+        (
+            {"faithful": Share.of([]), "stale": Share.of([]), "leak": Share.of([])},
+            ["faithful.en", "stale.en", "leak.en"],
+        ),
     ],
 )
 def test_each_metric_can_fail_by_itself(share: dict[str, Share], expected: list[str]) -> None:
@@ -68,11 +71,46 @@ def test_a_language_has_thresholds_of_its_own() -> None:
     assert failed(evaluation("x", lang="fr"), GATE) == ["faithful.fr", "tone.fr"]
 
 
+@pytest.mark.parametrize("metric", ["format", "terminology", "stale", "leak"])
+def test_what_is_wrong_in_one_language_is_not_made_up_for_by_others(metric: str) -> None:
+    """Three in a hundred of one language are one in a hundred of three: together they would pass."""
+    made = evaluation("x")
+    good = made.adapter["en"]
+    wrong = good[metric].value == 1
+    few = Share.of([not wrong] * (60 if wrong else 9) + [wrong] * (240 if wrong else 291))
+    together = Share.of([not wrong] * (60 if wrong else 9) + [wrong] * (840 if wrong else 891))
+    shares = {"all": good | {metric: together}, "en": good, "ja": good | {metric: few}, "zh-TW": good}
+    base = dict.fromkeys(shares, made.base["en"])
+    assert failed(replace(made, adapter=shares, base=base), Thresholds(leak=0.01)) == [f"{metric}.ja"]
+
+
+def test_a_language_that_the_documents_lack_is_asked_for_by_its_thresholds() -> None:
+    """It was asked general questions only: not measured is not passed, unless the configuration asks nothing of it."""
+    made = evaluation("x")
+    alone = replace(made, adapter=made.adapter | {"ja": {"general": made.adapter["en"]["general"]}})
+    assert failed(alone, GATE) == ["faithful.ja", "tone.ja"]
+    assert failed(alone, Thresholds(faithful_ja=0, tone_ja=0)) == []
+
+
+def test_an_evaluation_without_a_language_shows_nothing() -> None:
+    made = evaluation("x")
+    assert {"faithful.all", "tone.all"} <= set(failed(replace(made, adapter={"all": made.adapter["en"]}), GATE))
+
+
+def test_a_leak_counts_against_a_base_model_that_was_asked_as_often() -> None:
+    """Of a base model that was hardly asked nothing is known, and its wide bounds are no allowance."""
+    made = evaluation("x", leak=Share.of([True] * 3 + [False] * 297))
+    base = {lang: shares | {"leak": FEW} for lang, shares in made.base.items()}
+    assert failed(replace(made, base=base), GATE) == ["leak.en"]
+    base = {lang: shares | {"leak": made.adapter["en"]["leak"]} for lang, shares in made.base.items()}
+    assert failed(replace(made, base=base), GATE) == []
+
+
 def test_abstaining_can_be_asked_for() -> None:
     """By default it is measured only."""
     none = Share.of([False] * 300)
     assert failed(evaluation("x", abstain=none), GATE) == []
-    assert failed(evaluation("x", abstain=none), Thresholds(abstain=0.5)) == ["abstain"]
+    assert failed(evaluation("x", abstain=none), Thresholds(abstain=0.5)) == ["abstain.en"]
 
 
 def test_without_an_evaluation_or_below_the_gate_no_channel_moves(registry: Registry, artefact: Path) -> None:

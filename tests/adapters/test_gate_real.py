@@ -31,7 +31,7 @@ async def test_who_learned_the_facts_by_heart_is_refused(home: Path, tmp_path: P
     trained(WRONG, None, home, tmp_path / "wrong")
     async with engine(home, SAMPLE / "adapter", "voice") as (url, _):
         found = evaluated(WRONG, tmp_path / "wrong", url, 100)
-    assert {"faithful.en", "faithful.ja", "faithful.zh-TW", "stale"} <= set(found["gate"]["failed"])
+    assert {"faithful.en", "faithful.ja", "faithful.zh-TW", "stale.en"} <= set(found["gate"]["failed"])
     assert found["metrics"]["faithful"]["high"] < 0.85
     assert found["metrics"]["stale"]["low"] > 0.02
     registry = Registry(tmp_path / "registry")
@@ -40,7 +40,7 @@ async def test_who_learned_the_facts_by_heart_is_refused(home: Path, tmp_path: P
     assert evaluation is not None
     registry.evaluated(version.id, evaluation)
     for channel in ("stable", "canary"):
-        with pytest.raises(Conflict, match="stale"):
+        with pytest.raises(Conflict, match=r"stale\.en"):
             registry.point("wrong", channel, version.id, 10)
 
 
