@@ -1,10 +1,10 @@
 """Knowledge bases over HTTP."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 
-from retrieval.api.requests import Caller, Service, expect, in_thread, json_body, settle, texts
+from retrieval.api.requests import Caller, Fields, Service, Text, sent, settle
 from retrieval.ledger import bases, operations
 from retrieval.ledger.bases import Base
 from retrieval.ledger.snapshots import rfc3339
@@ -12,33 +12,32 @@ from retrieval.ledger.snapshots import rfc3339
 router = APIRouter(prefix="/v1")
 
 
-@router.get("/knowledge")
-async def every(service: Service, caller: Caller) -> dict[str, Any]:
-    def run() -> list[dict[str, Any]]:
-        with service.ledger.read() as connection:
-            return [_shown(base) for base in bases.every(connection, caller)]
+class Labels(Fields):
+    labels: list[Text] | None = None
 
-    return {"data": await in_thread(run)}
+
+class Message(Fields):
+    message: Text | None = None
+
+
+@router.get("/knowledge")
+def every(service: Service, caller: Caller) -> dict[str, Any]:
+    with service.ledger.read() as connection:
+        return {"data": [_shown(base) for base in bases.every(connection, caller)]}
 
 
 @router.get("/knowledge/{kb}")
-async def show(service: Service, caller: Caller, kb: str) -> dict[str, Any]:
-    def run() -> Base:
-        with service.ledger.read() as connection:
-            return bases.get(connection, caller, kb)
-
-    return _shown(await in_thread(run))
+def show(service: Service, caller: Caller, kb: str) -> dict[str, Any]:
+    with service.ledger.read() as connection:
+        return _shown(bases.get(connection, caller, kb))
 
 
 @router.put("/knowledge/{kb}")
-async def put(service: Service, caller: Caller, kb: str, request: Request, response: Response) -> dict[str, Any]:
-    labels = texts(await json_body(request), "labels")
-
-    def run() -> tuple[Base, bool]:
-        with service.ledger.write() as connection:
-            return bases.put(connection, caller, kb, labels)
-
-    base, created = await in_thread(run)
+def put(
+    service: Service, caller: Caller, kb: str, said: Annotated[Labels, sent(Labels)], response: Response
+) -> dict[str, Any]:
+    with service.ledger.write() as connection:
+        base, created = bases.put(connection, caller, kb, said.labels)
     response.status_code = 201 if created else 200
     return _shown(base)
 
@@ -51,10 +50,14 @@ async def remove(service: Service, caller: Caller, kb: str, response: Response, 
 
 @router.post("/knowledge/{kb}:publish")
 async def publish(
-    service: Service, caller: Caller, kb: str, request: Request, response: Response, wait: float = 30.0
+    service: Service,
+    caller: Caller,
+    kb: str,
+    said: Annotated[Message, sent(Message)],
+    response: Response,
+    wait: float = 30.0,
 ) -> dict[str, Any]:
-    message = expect(await json_body(request), "message", str, "")
-    future = service.publisher.publish_staged(caller, kb, message[:2000])
+    future = service.publisher.publish_staged(caller, kb, (said.message or "")[:2000])
     return accepted(response, await settle(service, caller, future, wait, lambda n: {"snapshot": n}))
 
 
@@ -65,12 +68,9 @@ async def rebuild(service: Service, caller: Caller, response: Response, wait: fl
 
 
 @router.get("/operations/{id_}")
-async def operation(service: Service, caller: Caller, id_: str) -> dict[str, Any]:
-    def run() -> dict[str, Any]:
-        with service.ledger.read() as connection:
-            return operations.get(connection, caller, id_)
-
-    return await in_thread(run)
+def operation(service: Service, caller: Caller, id_: str) -> dict[str, Any]:
+    with service.ledger.read() as connection:
+        return operations.get(connection, caller, id_)
 
 
 def accepted(response: Response, settled: dict[str, Any] | str) -> dict[str, Any]:

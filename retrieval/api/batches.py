@@ -8,8 +8,9 @@ import orjson
 from rfc8785 import CanonicalizationError
 
 from common.canonical import canonical
-from common.errors import ErrorCode, GroundtoneError, InvalidRequest
-from retrieval.api.requests import expect, texts
+from common.errors import GroundtoneError, InvalidRequest
+from common.fields import parse
+from retrieval.api.requests import Fields, Text
 from retrieval.intake import Sent, check_name, take
 from retrieval.ledger.labels import clean
 from retrieval.ledger.snapshots import moment
@@ -17,7 +18,21 @@ from retrieval.ledger.staging import Change
 from retrieval.publish import Published
 
 _MOST = 10_000
-_FIELDS = {"id", "text", "title", "labels", "lang", "metadata", "media_type", "effective_from", "effective_until"}
+
+
+class Named(Fields):
+    id: Text
+
+
+class Row(Named, extra="forbid"):
+    text: Text
+    title: Text | None = None
+    labels: list[Text] | None = None
+    lang: Text | None = None
+    metadata: dict[str, Any] | None = None
+    media_type: Text | None = None
+    effective_from: Text | None = None
+    effective_until: Text | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,45 +69,25 @@ def answers(lines: list[Line], published: Published) -> Iterator[dict[str, Any]]
 def _read_line(knowledge: str, data: bytes) -> Line:
     id_: str | None = None
     try:
-        fields = _object(data)
-        id_ = check_name(expect(fields, "id", str, ""))
-        text = expect(fields, "text", str)
-        if text is None:
-            raise InvalidRequest("The field 'text' is missing.", "Add it.", code=ErrorCode.MISSING_FIELD, param="text")
-        labels = texts(fields, "labels")
+        id_ = check_name(parse(Named, data).id)
+        row = parse(Row, data)
         sent = Sent(
-            data=text.encode(),
-            media_type=expect(fields, "media_type", str, "text/plain") + "; charset=utf-8",
-            title=expect(fields, "title", str),
-            lang=expect(fields, "lang", str),
-            metadata=_metadata(fields),
-            effective_from=_moment(fields, "effective_from"),
-            effective_until=_moment(fields, "effective_until"),
+            data=row.text.encode(),
+            media_type=f"{row.media_type or 'text/plain'}; charset=utf-8",
+            title=row.title,
+            lang=row.lang,
+            metadata=_checked(row.metadata or {}),
+            effective_from=moment_of(row.effective_from, "effective_from"),
+            effective_until=moment_of(row.effective_until, "effective_until"),
         )
-        given = None if labels is None else clean(labels)
+        given = None if row.labels is None else clean(row.labels)
         return Line(id_, Change(knowledge, id_, take(id_, sent), labels=given), None)
     except GroundtoneError as error:
         return Line(id_, None, error)
 
 
-def _object(data: bytes) -> dict[str, Any]:
-    try:
-        fields = orjson.loads(data)
-    except orjson.JSONDecodeError:
-        fields = None
-    if not isinstance(fields, dict):
-        raise InvalidRequest("The line is not a JSON object.", "Send one object a line.", code=ErrorCode.INVALID_JSON)
-    if unknown := fields.keys() - _FIELDS:
-        name = min(unknown)
-        raise InvalidRequest(
-            f"There is no field {name!r} here.", "Leave it out.", code=ErrorCode.UNSUPPORTED_FIELD, param=name
-        )
-    return fields
-
-
-def _metadata(fields: dict[str, Any]) -> dict[str, Any]:
+def _checked(metadata: dict[str, Any]) -> dict[str, Any]:
     """Raises InvalidRequest for what canonical JSON can't hold: it is a part of the chunks' identity."""
-    metadata = expect(fields, "metadata", dict, {})
     try:
         canonical(metadata)
         orjson.dumps(metadata)
@@ -105,6 +100,5 @@ def _metadata(fields: dict[str, Any]) -> dict[str, Any]:
     return metadata
 
 
-def _moment(fields: dict[str, Any], name: str) -> float | None:
-    value = expect(fields, name, str)
+def moment_of(value: str | None, name: str) -> float | None:
     return None if value is None else moment(value, name)

@@ -13,14 +13,14 @@ from common.canonical import digest
 from common.errors import InvalidRequest
 from common.principal import Principal
 from retrieval.api.bases import accepted
-from retrieval.api.batches import Line, answers, read_lines
+from retrieval.api.batches import Line, answers, moment_of, read_lines
 from retrieval.api.requests import Caller, Service, body, in_thread, settle
 from retrieval.intake import Sent, check_name, take
 from retrieval.knowledge import Knowledge
 from retrieval.ledger import bases, documents, operations
 from retrieval.ledger.documents import Revision
 from retrieval.ledger.labels import clean
-from retrieval.ledger.snapshots import LONGEST_NUMBER, moment, rfc3339
+from retrieval.ledger.snapshots import LONGEST_NUMBER, rfc3339
 from retrieval.ledger.staging import Change
 from retrieval.publish import Published, Push
 from retrieval.read import is_slow
@@ -49,8 +49,8 @@ async def put(
         media_type=request.headers.get("content-type", ""),
         title=title,
         lang=lang,
-        effective_from=_moment(effective_from, "effective_from"),
-        effective_until=_moment(effective_until, "effective_until"),
+        effective_from=moment_of(effective_from, "effective_from"),
+        effective_until=moment_of(effective_until, "effective_until"),
     )
     given = None if labels is None else clean(label for label in labels.split(",") if label.strip())
     if_match = _if_match(request)
@@ -80,20 +80,17 @@ async def remove(
 
 
 @router.get("/documents")
-async def every(
+def every(
     service: Service, caller: Caller, kb: str, cursor: str = "", limit: int = Query(100, ge=1, le=1000)
 ) -> dict[str, Any]:
-    def run() -> dict[str, Any]:
-        with service.ledger.read() as connection:
-            base = bases.get(connection, caller, kb)
-            found, following = documents.page(connection, caller, base, cursor, limit)
-        return {"data": [_shown(one) for one in found], "cursor": following}
-
-    return await in_thread(run)
+    with service.ledger.read() as connection:
+        base = bases.get(connection, caller, kb)
+        found, following = documents.page(connection, caller, base, cursor, limit)
+    return {"data": [_shown(one) for one in found], "cursor": following}
 
 
 @router.get("/documents/{name:path}")
-async def show(
+def show(
     service: Service,
     caller: Caller,
     kb: str,
@@ -103,12 +100,8 @@ async def show(
     structure: bool = False,
 ) -> dict[str, Any]:
     """A document with its text, in which citations count their spans: as it is now, or as a revision had it."""
-
-    def run() -> Revision:
-        with service.ledger.read() as connection:
-            return documents.get(connection, caller, bases.get(connection, caller, kb), name, revision)
-
-    found = await in_thread(run)
+    with service.ledger.read() as connection:
+        found = documents.get(connection, caller, bases.get(connection, caller, kb), name, revision)
     response.headers["etag"] = f'"{found.revision}"'
     return _shown(found) | {"text": found.text} | ({"blocks": found.blocks} if structure else {})
 
@@ -183,10 +176,6 @@ def _shown(one: Revision) -> dict[str, Any]:
         "author": one.author,
         **{name: None if value is None else rfc3339(value) for name, value in times.items()},
     }
-
-
-def _moment(value: str | None, name: str) -> float | None:
-    return None if value is None else moment(value, name)
 
 
 def _if_match(request: Request) -> int | None:

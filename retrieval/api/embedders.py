@@ -5,27 +5,25 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from retrieval.api.bases import accepted
-from retrieval.api.requests import Caller, Service, in_thread, settle
+from retrieval.api.requests import Caller, Service, settle
 
 router = APIRouter(prefix="/v1/embedders")
 
 
 @router.get("")
-async def every(service: Service, caller: Caller) -> dict[str, Any]:
-    def run() -> list[dict[str, Any]]:
-        with service.ledger.read() as connection:
-            serves = service.serving.current(connection)
-            return [
-                {
-                    "fingerprint": one.embedder.fingerprint,
-                    "dimension": one.embedder.dimension,
-                    "serves": one is serves,
-                    "lacking": service.serving.lacking(connection, one),
-                }
-                for one in service.serving.each
-            ]
-
-    return {"data": await in_thread(run)}
+def every(service: Service, caller: Caller) -> dict[str, Any]:
+    with service.ledger.read() as connection:
+        serves = service.serving.current(connection)
+        shown = [
+            {
+                "fingerprint": one.embedder.fingerprint,
+                "dimension": one.embedder.dimension,
+                "serves": one is serves,
+                "lacking": service.serving.lacking(connection, one),
+            }
+            for one in service.serving.each
+        ]
+    return {"data": shown}
 
 
 @router.post(":switch")

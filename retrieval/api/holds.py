@@ -1,12 +1,11 @@
 """Legal holds over HTTP: list, place, end."""
 
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 
-from common.errors import InvalidRequest
-from retrieval.api.requests import Caller, Service, expect, in_thread, json_body
+from retrieval.api.requests import Caller, Fields, Service, Text, sent
 from retrieval.api.snapshots import number_of
 from retrieval.ledger import holds
 from retrieval.ledger.holds import Hold
@@ -15,38 +14,32 @@ from retrieval.ledger.snapshots import rfc3339
 router = APIRouter(prefix="/v1/holds")
 
 
-@router.get("")
-async def every(service: Service, caller: Caller) -> dict[str, Any]:
-    def run() -> list[Hold]:
-        with service.ledger.read() as connection:
-            return holds.every(connection, caller)
+class Why(Fields):
+    reason: Text | None = None
 
-    return {"data": [_shown(hold) for hold in await in_thread(run)]}
+
+class Place(Why):
+    knowledge: Text
+    document: Text | None = None
+
+
+@router.get("")
+def every(service: Service, caller: Caller) -> dict[str, Any]:
+    with service.ledger.read() as connection:
+        return {"data": [_shown(hold) for hold in holds.every(connection, caller)]}
 
 
 @router.post("", status_code=201)
-async def place(service: Service, caller: Caller, request: Request) -> dict[str, Any]:
-    said = await json_body(request)
-    knowledge, document = expect(said, "knowledge", str), expect(said, "document", str)
-    if knowledge is None:
-        raise InvalidRequest("The field 'knowledge' is missing.", "Name the knowledge base.", param="knowledge")
-
-    def run() -> Hold:
-        with service.ledger.write() as connection:
-            return holds.place(connection, caller, knowledge, document, expect(said, "reason", str, ""))
-
-    return _shown(await in_thread(run))
+def place(service: Service, caller: Caller, said: Annotated[Place, sent(Place)]) -> dict[str, Any]:
+    with service.ledger.write() as connection:
+        return _shown(holds.place(connection, caller, said.knowledge, said.document, said.reason or ""))
 
 
 @router.post("/{hold}:end")
-async def end(service: Service, caller: Caller, hold: str, request: Request) -> dict[str, Any]:
-    said, number = await json_body(request), number_of(hold, "hold", "List the holds with GET /v1/holds.")
-
-    def run() -> Hold:
-        with service.ledger.write() as connection:
-            return holds.end(connection, caller, number, expect(said, "reason", str, ""))
-
-    return _shown(await in_thread(run))
+def end(service: Service, caller: Caller, hold: str, said: Annotated[Why, sent(Why)]) -> dict[str, Any]:
+    number = number_of(hold, "hold", "List the holds with GET /v1/holds.")
+    with service.ledger.write() as connection:
+        return _shown(holds.end(connection, caller, number, said.reason or ""))
 
 
 def _shown(hold: Hold) -> dict[str, Any]:

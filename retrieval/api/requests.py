@@ -1,33 +1,62 @@
-"""What all routes share: the knowledge and the principal of a request, its body, and threads for what blocks."""
+"""What all routes share: the knowledge and the principal of a request, its body, and threads for what blocks.
+
+A handler that only reads or writes the ledger is a plain function: FastAPI runs it in a thread.
+"""
 
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Annotated, Any, TypeVar
 
-import orjson
 from fastapi import Depends, Request
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
-from common.errors import ErrorCode, InvalidRequest, TooLarge
+from common.errors import TooLarge
+from common.fields import Model, parse
 from common.principal import Principal
 from retrieval.knowledge import Knowledge
 from retrieval.ledger import operations
 
 T = TypeVar("T")
 LONGEST_BODY = 64 * 1024 * 1024
+_LONGEST_FIELDS = 1024 * 1024
 LONGEST_WAIT = 600.0
 
 
-def _knowledge(request: Request) -> Knowledge:
+async def _knowledge(request: Request) -> Knowledge:
     return request.app.state.knowledge
 
 
-def _principal(request: Request) -> Principal:
+async def _principal(request: Request) -> Principal:
     return request.state.principal
 
 
 Service = Annotated[Knowledge, Depends(_knowledge)]
 Caller = Annotated[Principal, Depends(_principal)]
+
+
+def _without_nul(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("it holds a NUL")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_without_nul)]
+
+
+class Fields(BaseModel):
+    """What a body may say. Null is as good as absent, and nothing is taken for what it is not: `true` is no number."""
+
+    model_config = ConfigDict(strict=True)
+
+
+def sent(model: type[Model]) -> Any:
+    """The request's body as `model`; an empty one is an empty object."""
+
+    async def read(request: Request) -> Model:
+        return parse(model, (await body(request, _LONGEST_FIELDS)).strip() or b"{}")
+
+    return Depends(read)
 
 
 async def body(request: Request, limit: int = LONGEST_BODY) -> bytes:
@@ -38,38 +67,6 @@ async def body(request: Request, limit: int = LONGEST_BODY) -> bytes:
         if len(received) > limit:
             raise TooLarge("The body is too large.", f"Send at most {limit // 2**20} MiB, or several requests.")
     return bytes(received)
-
-
-async def json_body(request: Request) -> dict[str, Any]:
-    """The body as a JSON object; an empty one is an empty object."""
-    data = await body(request, 1024 * 1024)
-    try:
-        found = orjson.loads(data) if data.strip() else {}
-    except orjson.JSONDecodeError:
-        raise InvalidRequest("The body is not JSON.", "Send a JSON object.", code=ErrorCode.INVALID_JSON) from None
-    if not isinstance(found, dict):
-        raise InvalidRequest("The body is not a JSON object.", "Send one.", code=ErrorCode.INVALID_JSON)
-    return found
-
-
-def expect(fields: dict[str, Any], name: str, kinds: type | tuple[type, ...], default: Any = None) -> Any:
-    """A field of a body, of one of `kinds`, or `default` where it is absent or null. `true` is no number."""
-    value = fields.get(name)
-    if value is None:
-        return default
-    if not isinstance(value, kinds) or (isinstance(value, bool) and kinds is not bool):
-        raise InvalidRequest(f"The field {name!r} has the wrong type.", "See docs/api.md.", param=name)
-    if isinstance(value, str) and "\x00" in value:
-        raise InvalidRequest(f"The field {name!r} holds a NUL.", "Leave it out.", param=name)
-    return value
-
-
-def texts(fields: dict[str, Any], name: str) -> list[str] | None:
-    """A field that is a list of texts."""
-    value = expect(fields, name, list)
-    if value is not None and not all(isinstance(one, str) for one in value):
-        raise InvalidRequest(f"The field {name!r} is not a list of texts.", "Send one.", param=name)
-    return value
 
 
 async def in_thread(run: Callable[[], T], pool: Executor | None = None) -> T:

@@ -1,70 +1,61 @@
 """Snapshots over HTTP: list, compare, go back."""
 
+from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Query, Response
 
 from common.errors import NotFound
 from retrieval.api.bases import accepted
-from retrieval.api.requests import Caller, Service, in_thread, json_body, settle, texts
+from retrieval.api.requests import Caller, Fields, Service, Text, sent, settle
 from retrieval.ledger import snapshots, tenants
 from retrieval.ledger.schema import MOST
 
 router = APIRouter(prefix="/v1/snapshots")
 
 
+class Bases(Fields):
+    knowledge: list[Text] | None = None
+
+
 @router.get("")
-async def newest(
+def newest(
     service: Service,
     caller: Caller,
     cursor: Annotated[int | None, Query(ge=0, le=MOST)] = None,
     limit: int = Query(100, ge=1, le=1000),
 ) -> dict[str, Any]:
-    def run() -> dict[str, Any]:
-        with service.ledger.read() as connection:
-            found = snapshots.newest(connection, caller, cursor, limit)
-            head = tenants.get(connection, caller).head
-        data = [
-            {
-                "number": one.number,
-                "created": snapshots.rfc3339(one.created),
-                "author": one.author,
-                "message": one.message,
-                "digest": one.digest,
-            }
-            for one in found
-        ]
-        return {"head": head, "data": data, "cursor": found[-1].number if len(found) == limit else None}
-
-    return await in_thread(run)
+    with service.ledger.read() as connection:
+        found = snapshots.newest(connection, caller, cursor, limit)
+        head = tenants.get(connection, caller).head
+    data = [asdict(one) | {"created": snapshots.rfc3339(one.created)} for one in found]
+    return {"head": head, "data": data, "cursor": found[-1].number if len(found) == limit else None}
 
 
 @router.get("/{a}/diff/{b}")
-async def diff(service: Service, caller: Caller, a: str, b: str) -> dict[str, Any]:
-    def run() -> dict[str, Any]:
-        with service.ledger.read() as connection:
-            found = snapshots.diff(connection, caller, _number(a), _number(b))
-        rows = [
-            {"knowledge": one.knowledge, "document": one.document, "before": one.before, "after": one.after}
-            for one in found
-        ]
-        return {
-            "from": _number(a),
-            "to": _number(b),
-            "added": [row for row in rows if row["before"] is None],
-            "removed": [row for row in rows if row["after"] is None],
-            "changed": [row for row in rows if row["before"] is not None and row["after"] is not None],
-        }
-
-    return await in_thread(run)
+def diff(service: Service, caller: Caller, a: str, b: str) -> dict[str, Any]:
+    first, last = _number(a), _number(b)
+    with service.ledger.read() as connection:
+        rows = [asdict(one) for one in snapshots.diff(connection, caller, first, last)]
+    return {
+        "from": first,
+        "to": last,
+        "added": [row for row in rows if row["before"] is None],
+        "removed": [row for row in rows if row["after"] is None],
+        "changed": [row for row in rows if row["before"] is not None and row["after"] is not None],
+    }
 
 
 @router.post("/{number}:restore")
 async def restore(
-    service: Service, caller: Caller, number: str, request: Request, response: Response, wait: float = 30.0
+    service: Service,
+    caller: Caller,
+    number: str,
+    said: Annotated[Bases, sent(Bases)],
+    response: Response,
+    wait: float = 30.0,
 ) -> dict[str, Any]:
-    knowledge = texts(await json_body(request), "knowledge")
-    future = service.publisher.restore(caller, _number(number), knowledge)
+    future = service.publisher.restore(caller, _number(number), said.knowledge)
     return accepted(response, await settle(service, caller, future, wait, lambda n: {"snapshot": n}))
 
 

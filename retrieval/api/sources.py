@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from common.principal import Principal
-from retrieval.api.requests import Caller, Service, in_thread
+from retrieval.api.requests import Caller, Service
 from retrieval.knowledge import Knowledge
 from retrieval.ledger import feeds
 from retrieval.ledger.snapshots import rfc3339
@@ -16,38 +16,34 @@ router = APIRouter(prefix="/v1/sources")
 
 
 @router.get("")
-async def every(service: Service, caller: Caller) -> dict[str, Any]:
-    return {"data": [await in_thread(lambda w=w: _shown(service, w)) for w in service.sources_of(caller)]}
+def every(service: Service, caller: Caller) -> dict[str, Any]:
+    return {"data": [_shown(service, watch) for watch in service.sources_of(caller)]}
 
 
 @router.post("/{name}:pause")
-async def pause(service: Service, caller: Caller, name: str) -> dict[str, Any]:
-    return await _told(service, caller, name, lambda watch: watch.pause(True))
+def pause(service: Service, caller: Caller, name: str) -> dict[str, Any]:
+    return _told(service, caller, name, lambda watch: watch.pause(True))
 
 
 @router.post("/{name}:resume")
-async def resume(service: Service, caller: Caller, name: str) -> dict[str, Any]:
-    return await _told(service, caller, name, lambda watch: watch.pause(False))
+def resume(service: Service, caller: Caller, name: str) -> dict[str, Any]:
+    return _told(service, caller, name, lambda watch: watch.pause(False))
 
 
 @router.post("/{name}:sync")
-async def sync(service: Service, caller: Caller, name: str) -> dict[str, Any]:
-    return await _told(service, caller, name, Watcher.sync)
+def sync(service: Service, caller: Caller, name: str) -> dict[str, Any]:
+    return _told(service, caller, name, Watcher.sync)
 
 
 @router.post("/{name}:release")
-async def release(service: Service, caller: Caller, name: str) -> dict[str, Any]:
-    return await _told(service, caller, name, Watcher.release)
+def release(service: Service, caller: Caller, name: str) -> dict[str, Any]:
+    return _told(service, caller, name, Watcher.release)
 
 
-async def _told(service: Knowledge, caller: Principal, name: str, word: Callable[[Watcher], None]) -> dict[str, Any]:
+def _told(service: Knowledge, caller: Principal, name: str, word: Callable[[Watcher], None]) -> dict[str, Any]:
     watch = service.source(caller, name)
-
-    def run() -> dict[str, Any]:
-        word(watch)
-        return _shown(service, watch)
-
-    return await in_thread(run)
+    word(watch)
+    return _shown(service, watch)
 
 
 def _shown(service: Knowledge, watch: Watcher) -> dict[str, Any]:

@@ -9,13 +9,14 @@ from functools import partial
 from pathlib import Path
 
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
 from adapters import Base, Registry, Version
 from adapters.artefact import CONFIG, OPTIONAL, WEIGHTS
 from adapters.base_model import digest_in
 from common.errors import Conflict, EngineUnavailable, ErrorCode, InvalidRequest
+from common.fields import parse
 from common.principal import Principal, Scope
 from serving.api.routes import Routes, json
 from serving.audit.comparison import compare
@@ -57,12 +58,7 @@ async def register_version(request: Request, services: Services, principal: Prin
 async def move_channel(request: Request, services: Services, principal: Principal) -> Response:
     """Moves a channel once every replica serves the version; answers in the making end on theirs."""
     name, channel = request.path_params["name"], request.path_params["channel"]
-    try:
-        wanted = Pointer.model_validate_json(await request.body())
-    except ValidationError:
-        raise InvalidRequest(
-            'The body is not {"version", "share"}.', "Name the version, and a canary's share."
-        ) from None
+    wanted = parse(Pointer, await request.body())
     version = await asyncio.to_thread(services.registry.eligible, name, channel, wanted.version, wanted.share)
     await _loaded(services, version)
     point = partial(services.registry.point, name, channel, version.id, wanted.share, by=principal.key)

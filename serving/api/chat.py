@@ -3,10 +3,11 @@
 from fastapi import Request
 from starlette.responses import Response
 
+from common.fields import parse
 from common.principal import Principal, Scope
 from serving.api.routes import Routes, json
 from serving.audit.repeats import Repeats
-from serving.chat.request import parse
+from serving.chat.request import ChatRequest
 from serving.chat.response import AnswerResponse
 from serving.services import Services
 
@@ -19,7 +20,7 @@ def register(routes: Routes) -> None:
 async def chat_completions(request: Request, services: Services, principal: Principal) -> Response:
     """Answers a question; with an `Idempotency-Key` once, and the same again to whoever asks it again."""
     body = await request.body()
-    asked = parse(body)
+    asked = parse(ChatRequest, body)
     name = request.headers.get("idempotency-key")
     repeats = None if name is None else Repeats(services.record, principal, name, body)
     return AnswerResponse(services, principal, asked, request.state.request_id, repeats)

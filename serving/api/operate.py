@@ -4,10 +4,11 @@ import asyncio
 
 from fastapi import Request
 from prometheus_client import CONTENT_TYPE_LATEST
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from common.errors import InvalidRequest
+from common.fields import parse
 from common.principal import EVERY_LABEL, Principal, Scope
 from serving.api.routes import Routes, json
 from serving.audit.record import Rating
@@ -80,11 +81,7 @@ async def show_receipt(request: Request, services: Services, principal: Principa
 
 async def rate_receipt(request: Request, services: Services, principal: Principal) -> Response:
     """What the asker thought of an answer. A later word goes before an earlier one."""
-    try:
-        given = Feedback.model_validate_json(await request.body())
-    except ValidationError:
-        do = 'Send {"rating": "good"} or {"rating": "bad"}.'
-        raise InvalidRequest("The feedback can't be read.", do, param="rating") from None
+    given = parse(Feedback, await request.body())
     return json(await services.record.rate(principal, request.path_params["receipt"], given.rating))
 
 
@@ -95,12 +92,7 @@ async def list_keys(request: Request, services: Services, principal: Principal) 
 
 async def create_key(request: Request, services: Services, principal: Principal) -> Response:
     """A new key; its secret is shown this once. Nobody can give away what he does not hold."""
-    try:
-        wanted = NewKey.model_validate_json(await request.body())
-    except ValidationError as error:
-        fault = error.errors()[0]
-        param = ".".join(str(part) for part in fault["loc"]) or None
-        raise InvalidRequest(f"The key can't be made: {fault['msg']}.", "Correct it.", param=param) from None
+    wanted = parse(NewKey, await request.body())
     if not principal.scopes.issuperset(wanted.scopes):
         raise InvalidRequest("A key can't have scopes that yours lacks.", "Ask for fewer.", param="scopes")
     if EVERY_LABEL not in principal.labels and not principal.labels.issuperset(wanted.labels):

@@ -5,10 +5,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from common.errors import ErrorCode, InvalidRequest
 from common.prompt import Message, neutralise
 
 MAX_MESSAGES = 1_000
@@ -135,39 +133,6 @@ _FOR_THE_ENGINE = {
     "temperature", "top_p", "n", "stop", "seed", "presence_penalty", "frequency_penalty", "logit_bias", "logprobs",
     "top_logprobs", "tools", "tool_choice", "parallel_tool_calls", "response_format",
 }  # fmt: skip
-
-
-def parse(body: bytes) -> ChatRequest:
-    """The request in `body`. Raises InvalidRequest, which names the field."""
-    try:
-        raw = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise InvalidRequest(
-            "The body is not valid JSON.", "Send one JSON object in UTF-8.", code=ErrorCode.INVALID_JSON
-        ) from None
-    try:
-        return ChatRequest.model_validate(raw)
-    except ValidationError as error:
-        raise _first_fault(error) from None
-
-
-def _first_fault(error: ValidationError) -> InvalidRequest:
-    faults = error.errors(include_url=False, include_context=False)
-    # An unknown field is the clearest cause; the other faults are often only its consequence.
-    fault = next((f for f in faults if f["type"] == "extra_forbidden"), faults[0])
-    param = ".".join(str(part) for part in fault["loc"]) or None
-    if fault["type"] == "extra_forbidden":
-        return InvalidRequest(
-            f"The field `{param}` is not supported.",
-            "Leave it out; the docs list the fields that are.",
-            code=ErrorCode.UNSUPPORTED_FIELD,
-            param=param,
-        )
-    if fault["type"] == "missing":
-        return InvalidRequest(f"The field `{param}` is missing.", "Add it.", code=ErrorCode.MISSING_FIELD, param=param)
-    reason = fault["msg"].removeprefix("Value error, ")
-    where = f"The field `{param}` is not valid" if param else "The request is not valid"
-    return InvalidRequest(f"{where}: {reason}.", "Correct it and send it again.", param=param)
 
 
 def turns(messages: list[ChatMessage]) -> list[Message]:

@@ -33,7 +33,7 @@ from serving.api.operate import NewKey
 from serving.app import create_app
 from serving.audit.record import Ended
 from serving.chat.guard import Status, Verdict
-from serving.chat.request import ChatRequest, GroundtoneOptions, parse
+from serving.chat.request import ChatRequest, GroundtoneOptions
 from serving.cli.app import app as cli
 from serving.home import Home
 
@@ -210,7 +210,7 @@ def test_every_route_has_a_curl_line_that_asks_it() -> None:
         assert all((one[1] if one else "POST" if " -d " in line else "GET") == method
                    for one, line in zip(told, lines, strict=True)), heading  # fmt: skip
         for given in re.findall(r" -d '(.*?)'", "\n".join(lines), re.DOTALL):
-            checked = {"/v1/chat/completions": parse, "/v1/keys": NewKey.model_validate_json}
+            checked = {"/v1/chat/completions": ChatRequest.model_validate_json, "/v1/keys": NewKey.model_validate_json}
             checked["/v1/adapters/{name}/channels/{channel}"] = Pointer.model_validate_json
             checked.get(path, json.loads)(given.encode())
 
