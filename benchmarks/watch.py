@@ -47,6 +47,7 @@ def prometheus(topology: Topology, program: str) -> Process:
     told["rule_files"] = [str(WATCH / "alerts.yaml")]
     ours, engines = told["scrape_configs"]
     ours["authorization"] = {"credentials_file": str(topology.folder / "gateway" / "metrics.key")}
+    del ours["file_sd_configs"]
     ours["static_configs"] = [{"targets": [topology.gateway.url.removeprefix("http://")]}]
     engines["static_configs"] = [{"targets": [one.url.removeprefix("http://") for one in topology.engines]}]
     file = topology.folder / "prometheus.yaml"

@@ -36,6 +36,19 @@ class Server(Section):
     max_waiting: int = Field(default=0, ge=0)
     max_body_bytes: int = 4 * 1024 * 1024
     max_document_bytes: int = 64 * 1024 * 1024
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> "Server":
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key go together: name both files, or neither")
+        return self
+
+    @property
+    def scheme(self) -> str:
+        """What the gateway's address begins with."""
+        return "https" if self.tls_certificate else "http"
 
 
 class Engine(Section):

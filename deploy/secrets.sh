@@ -4,7 +4,7 @@
 set -eu
 umask 077
 cd "$(dirname "$0")"
-mkdir -p secrets
+mkdir -p secrets/tls
 random() { head -c 32 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=\n'; }
 make() {
     [ -e "secrets/$1" ] && return
@@ -17,4 +17,5 @@ make metrics.key gt_
 make internal.key gti_
 make engine.key ""
 for name in postgres ledger audit grafana; do make "$name.password" ""; done
+chmod 0755 secrets/tls
 chmod 0700 secrets

@@ -7,8 +7,10 @@ already; where there is none, the process that started the workers answers `drai
 
 import json
 import socket
+import ssl
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -40,14 +42,21 @@ class Connection(HttpToolsProtocol):
         if self.cycle and not self.cycle.response_started:
             self.cycle.keep_alive = False
 
+    def timeout_keep_alive_handler(self) -> None:
+        self._close_idle()
+
     def _close_idle(self) -> None:
         if not self.cycle or self.cycle.response_complete:
             self.transport.close()
+            if self.scheme == "https":
+                # Both close TLS: a client that looks at no idle connection would hold up the end for half a minute.
+                self.loop.call_later(CLOSING_SECONDS, self.transport.abort)
 
 
-def leave(listener: socket.socket) -> None:
+def leave(listener: socket.socket, tls: ssl.SSLContext | None) -> None:
     """Answers on `listener` from now on, for as long as the process lives. /livez stays 200: it does live."""
     server = _Server(listener.getsockname(), _Leaving, bind_and_activate=False)
+    server.tls = tls
     server.socket.close()
     server.socket = listener
     threading.Thread(target=server.serve_forever, name="leaving", daemon=True).start()
@@ -55,6 +64,14 @@ def leave(listener: socket.socket) -> None:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    tls: ssl.SSLContext | None = None
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        connection, address = super().get_request()
+        if self.tls:
+            # The handshake waits for the client, and so belongs into the thread that reads.
+            connection = self.tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        return connection, address
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A newcomer that leaves is nobody's concern."""

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
+from serving.tls import to_this_machine
+
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 300.0
 """A small model on a busy CPU takes its time; a person at a terminal can press Ctrl-C."""
 
 PAGE = 100
+LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
 class Unreachable(Exception):
@@ -154,7 +157,10 @@ class Client:
         assert parts.hostname, "an address is checked where it is read"
         try:
             if parts.scheme == "https":
-                connection = http.client.HTTPSConnection(parts.hostname, parts.port, timeout=CONNECT_SECONDS)
+                context = to_this_machine() if parts.hostname in LOOPBACK else None
+                connection = http.client.HTTPSConnection(
+                    parts.hostname, parts.port, timeout=CONNECT_SECONDS, context=context
+                )
             else:
                 connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=CONNECT_SECONDS)
             connection.connect()

@@ -10,14 +10,12 @@ from urllib.parse import urlsplit
 
 import typer
 
-from serving.cli.client import Client, ServiceError, Unreachable
+from serving.cli.client import LOOPBACK, Client, ServiceError, Unreachable
 from serving.cli.output import Output
 
 if TYPE_CHECKING:
     from common.settings import Settings
     from serving.home import Home
-
-_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
 class Exit(SystemExit):
@@ -72,7 +70,7 @@ class Cli:
             return str(running["address"])
         server = self.settings.server
         host = "127.0.0.1" if server.host in ("0.0.0.0", "::") else server.host  # noqa: S104 # compared, not bound
-        return f"http://{host}:{server.port}"
+        return f"{server.scheme}://{host}:{server.port}"
 
     @cached_property
     def client(self) -> Client:
@@ -80,7 +78,7 @@ class Cli:
 
     @property
     def on_this_machine(self) -> bool:
-        return urlsplit(self.url).hostname in _LOOPBACK
+        return urlsplit(self.url).hostname in LOOPBACK
 
     def _secret(self) -> str | None:
         """The key as told, else the admin key of this folder: never sent to another machine unasked."""

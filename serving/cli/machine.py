@@ -12,6 +12,7 @@ from pathlib import Path
 from common.settings import Settings, config_path
 from serving.cli.check import Check, fail, ok, warn
 from serving.home import Home
+from serving.tls import tls_context
 
 _GIB = 1024**3
 DISK_WANTED = 5 * _GIB
@@ -35,6 +36,7 @@ def machine_checks(settings: Settings, home: Home, *, running: bool) -> Iterator
         yield port(settings)
     yield clock(home.path)
     yield from permissions(home)
+    yield from tls(settings)
 
 
 def python() -> Check:
@@ -120,6 +122,15 @@ def port(settings: Settings) -> Check:
         except OSError as error:
             return fail("port", f"{host}:{number}: {error.strerror}", f"Set GROUNDTONE_PORT, e.g. to {number + 1}.")
     return ok("port", f"{host}:{number} is free")
+
+
+def tls(settings: Settings) -> Iterator[Check]:
+    try:
+        used = tls_context(settings.server)
+    except ValueError as wrong:
+        yield fail("TLS", str(wrong), "The gateway refuses to start so, and keeps the old ones when it is told SIGHUP.")
+    else:
+        yield ok("TLS", f"{settings.server.tls_certificate}" if used else "off: the gateway speaks plain HTTP")
 
 
 def clock(home: Path) -> Check:

@@ -1,6 +1,7 @@
 """What `groundtone doctor` looks at in a running service: the gateway, what stands behind it, the adapters."""
 
 import re
+import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
@@ -9,10 +10,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from serving.cli.check import Check, fail, ok, warn
-from serving.cli.client import Client, ServiceError, Unreachable
+from serving.cli.client import CONNECT_SECONDS, Client, ServiceError, Unreachable
 
 HEALTH = {"engine": "/health", "vectors": "/api/v2/heartbeat", "knowledge": "/livez"}
 _SKEW = 5.0
+RENEW_DAYS = 14
+"""From so many days before its end on a certificate is a warning: what renews it by itself has failed by then."""
 SAFE_VLLM = (0, 22, 0)
 """CVE-2026-48710 and CVE-2026-48746 are mended there."""
 
@@ -28,6 +31,7 @@ def gateway_checks(client: Client) -> Iterator[Check]:
         yield fail("gateway", f"/livez answers {error.status}", "Something else listens there. Set GROUNDTONE_PORT.")
         return
     yield ok("gateway", client.url)
+    yield from _certificate(client.url)
     yield from _same_clock({name.lower(): value for name, value in reply.headers.items()}.get("date"))
     yield _ready(client)
     try:
@@ -36,6 +40,28 @@ def gateway_checks(client: Client) -> Iterator[Check]:
         yield fail("key", str(error), "Give the right one with --key or GROUNDTONE_API_KEY.")
         return
     yield ok("assistants", ", ".join(models)) if models else warn("assistants", "none", "Add [[assistants]].")
+
+
+def _certificate(url: str) -> Iterator[Check]:
+    """How long what the gateway shows its clients is good for, whoever signed it."""
+    from cryptography.x509 import load_pem_x509_certificate
+
+    parts = urlsplit(url)
+    if parts.scheme != "https" or not parts.hostname:
+        return
+    try:
+        shown = ssl.get_server_certificate((parts.hostname, parts.port or 443), timeout=CONNECT_SECONDS)
+    except OSError:
+        return  # it answered a moment ago, and the next line asks again
+    ends = load_pem_x509_certificate(shown.encode()).not_valid_after_utc
+    found, days = f"good until {ends:%Y-%m-%d}", (ends.timestamp() - time()) / 86400
+    do = "Renew the files of server.tls_certificate and tls_key, then send the gateway SIGHUP."
+    if days < 0:
+        yield fail("certificate", found, do)
+    elif days < RENEW_DAYS:
+        yield warn("certificate", found, do)
+    else:
+        yield ok("certificate", found)
 
 
 def _same_clock(date: str | None) -> Iterator[Check]:

@@ -52,7 +52,7 @@ def make_plan(settings: Settings, home: Home) -> Plan:
     engines = settings.engine.urls or (_loopback(engine_port),)
     vectors = settings.vectors.url or _loopback(vectors_port)
     knowledge = settings.knowledge.urls or (_loopback(knowledge_port),)
-    address = f"http://{_reachable(host)}:{port}"
+    address = f"{settings.server.scheme}://{_reachable(host)}:{port}"
     told = {
         "GROUNDTONE_HOME": str(home.path),
         "GROUNDTONE_CONFIG": str(config_path().absolute()),

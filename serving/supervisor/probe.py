@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from serving.tls import to_this_machine
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -18,7 +20,11 @@ class Answer:
 def ask(url: str, timeout: float = 3.0) -> Answer:
     """Blocking; call it off the event loop."""
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port or 80, timeout=timeout)
+    host, port = parts.hostname or "127.0.0.1", parts.port or 80
+    if parts.scheme == "https":
+        connection = http.client.HTTPSConnection(host, port, timeout=timeout, context=to_this_machine())
+    else:
+        connection = http.client.HTTPConnection(host, port, timeout=timeout)
     try:
         connection.request("GET", parts.path or "/")
         response = connection.getresponse()

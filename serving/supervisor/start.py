@@ -69,8 +69,9 @@ def welcome(settings: Settings, home: Home, address: str, seconds: float) -> str
         assistant = settings.assistants[0]
         question = f"What can you tell me about {assistant.scope[0] if assistant.scope else 'your services'}?"
         body = json.dumps({"model": assistant.name, "messages": [{"role": "user", "content": question}]})
+        insecure = "--insecure " if settings.server.tls_certificate else ""  # no certificate names loopback
         lines.append(
-            f"  try        curl {address}/v1/chat/completions -H 'content-type: application/json' "
+            f"  try        curl {insecure}{address}/v1/chat/completions -H 'content-type: application/json' "
             f'-H "authorization: Bearer $(cat {shlex.quote(key)})" -d {shlex.quote(body)}'
         )
     lines.append(f"  logs       {os.path.relpath(home.logs)}")

@@ -27,7 +27,7 @@ ONCE = {"fetch", "trainer"}
 """Services that are run by hand and end by themselves."""
 OURS = ("gateway", "knowledge", "standby")
 
-_VARIABLE = re.compile(r"\$(?:\$|\{(\w+)(?:(:-|:\?)([^}]*))?\})")
+_VARIABLE = re.compile(r"\$(?:\$|\{(\w+)(?:(:-|:\?|:\+)([^}]*))?\})")
 _ASSIGNMENT = re.compile(r"^(?:# )?([A-Z_]+)=(.*)$")
 
 
@@ -48,6 +48,8 @@ def composed(values: dict[str, str]) -> Any:
         name, kind, default = match.groups()
         if name is None:
             return "$"
+        if kind == ":+":
+            return default if values.get(name) else ""
         return values.get(name) or default if kind == ":-" else values[name]
 
     return yaml.safe_load(_VARIABLE.sub(value, (DEPLOY / "compose.yaml").read_text()))
@@ -127,9 +129,26 @@ def test_every_address_is_a_service_that_listens_there() -> None:
         checked = re.findall(r"http://127\.0\.0\.1:(\d+)/(?:readyz|health)'", SERVICES[name]["healthcheck"]["test"][-1])
         assert checked == [str(ports[name.removesuffix("-cpu")])]
     assert SERVICES["engine-cpu"]["networks"]["inside"]["aliases"] == ["engine"]
-    watched = yaml.safe_load((DEPLOY / "watch" / "prometheus.yaml").read_text())["scrape_configs"]
-    targets = {target for job in watched for config in job["static_configs"] for target in config["targets"]}
-    assert targets == {f"{name}:{ports[name]}" for name in ("gateway", "engine")}
+    ours, engine = yaml.safe_load((DEPLOY / "watch" / "prometheus.yaml").read_text())["scrape_configs"]
+    assert engine["static_configs"] == [{"targets": [f"engine:{ports['engine']}"]}]
+    assert ours["file_sd_configs"] == [{"files": ["/etc/prometheus/gateway.yaml"]}]
+
+
+@pytest.mark.parametrize(("word", "scheme"), [("", "http"), ("on", "https")])
+def test_one_word_turns_tls_on(word: str, scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For the gateway, and for what asks it inside: its health check and Prometheus."""
+    services = composed(SIZES[0] | {"TLS": word})["services"]
+    gateway = services["gateway"]
+    for name, value in gateway["environment"].items():
+        monkeypatch.setenv(name, str(value or ""))
+    monkeypatch.setenv("GROUNDTONE_CONFIG", str(DEPLOY / "firm" / "groundtone.toml"))
+    server = Settings().server
+    assert server.scheme == scheme
+    assert {file.parent for file in (server.tls_certificate, server.tls_key) if file} <= {Path("/run/tls")}
+    assert f"'{scheme}://127.0.0.1:{server.port}/readyz'" in gateway["healthcheck"]["test"][-1]
+    mounted = dict(volume.split(":")[1::-1] for volume in services["prometheus"]["volumes"])
+    target = {"targets": [f"gateway:{server.port}"]} | ({"labels": {"__scheme__": scheme}} if word else {})
+    assert yaml.safe_load((DEPLOY / mounted["/etc/prometheus/gateway.yaml"]).read_text()) == [target]
 
 
 def test_only_the_gateway_is_reachable() -> None:
@@ -173,7 +192,9 @@ def test_volumes_secrets_and_mounts_are_declared() -> None:
     for service in SERVICES.values():
         for volume in service.get("volumes", ()):
             source = volume.partition(":")[0]
-            if source.startswith("."):
+            if source.startswith("./secrets/"):
+                assert source == "./secrets/tls"  # secrets.sh makes it
+            elif source.startswith("."):
                 assert (DEPLOY / source).exists(), source
             else:
                 used.add(source)
@@ -200,14 +221,14 @@ def test_secrets_are_made_once_and_closed_to_others(tmp_path: Path) -> None:
     shutil.copy(DEPLOY / "secrets.sh", tmp_path)
     made = tmp_path / "secrets"
     subprocess.run(["sh", tmp_path / "secrets.sh"], check=True)
-    first = {file.name: file.read_text() for file in made.iterdir()}
+    first = {file.name: file.read_text() for file in made.iterdir() if file.is_file()}
     assert {f"./secrets/{name}" for name in first} == {secret["file"] for secret in COMPOSE["secrets"].values()}
     assert len(set(first.values())) == len(first)
     assert all(len(secret.strip()) >= 43 for secret in first.values())
-    assert stat.S_IMODE(made.stat().st_mode) == 0o700
+    assert (stat.S_IMODE(made.stat().st_mode), stat.S_IMODE((made / "tls").stat().st_mode)) == (0o700, 0o755)
     (made / "audit.password").unlink()
     subprocess.run(["sh", tmp_path / "secrets.sh"], check=True)
-    again = {file.name: file.read_text() for file in made.iterdir()}
+    again = {file.name: file.read_text() for file in made.iterdir() if file.is_file()}
     assert {name for name in first if first[name] != again[name]} == {"audit.password"}
 
 

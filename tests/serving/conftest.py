@@ -1,6 +1,7 @@
 """A gateway on loopback with the real HTTP server, in front of a fake engine and a fake knowledge process."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,10 +32,11 @@ async def _read_whole(request: aiohttp.ClientRequest, handler: aiohttp.ClientHan
     return response
 
 
-def session(url: str, key: str | None = None) -> aiohttp.ClientSession:
+def session(url: str, key: str | None = None, tls: ssl.SSLContext | None = None) -> aiohttp.ClientSession:
     """A client that reads each small response at once, so that no test has to close one."""
     headers = {"authorization": f"Bearer {key}"} if key else {}
-    return aiohttp.ClientSession(url, headers=headers, middlewares=(_read_whole,))
+    connector = aiohttp.TCPConnector(ssl=tls) if tls else None
+    return aiohttp.ClientSession(url, headers=headers, middlewares=(_read_whole,), connector=connector)
 
 
 @dataclass

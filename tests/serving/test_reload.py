@@ -4,8 +4,10 @@ import asyncio
 import os
 import re
 import signal
+import ssl
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,7 @@ class Running:
     url: str
     key: str
     log: Path
+    tls: ssl.SSLContext | None = None
 
     def reload(self, configuration: str) -> None:
         self.file.write_text(configuration)
@@ -39,27 +42,49 @@ class Running:
 
     async def ask(self) -> int:
         """The status of a question over a connection of its own."""
-        body = {"model": "plain", "messages": [{"role": "user", "content": "What is the annual fee?"}]}
-        async with session(self.url, self.key) as http:
-            return (await http.post("/v1/chat/completions", json=body)).status
+        async with self.client() as http:
+            return await question(http)
+
+    def client(self) -> aiohttp.ClientSession:
+        return session(self.url, self.key, self.tls)
+
+    def workers(self) -> int:
+        """Processes that serve: the tracker of multiprocessing's resources is none."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        commands = [
+            Path(f"/proc/{child}/cmdline").read_bytes() for child in children if Path(f"/proc/{child}").exists()
+        ]
+        return sum(b"spawn_main" in command for command in commands)
 
     async def assistants(self) -> list[str]:
-        async with session(self.url, self.key) as http:
+        async with self.client() as http:
             return [model["id"] for model in (await (await http.get("/v1/models")).json())["data"]]
 
     async def digests(self) -> set[str]:
-        async with session(self.url, self.key) as http:
+        async with self.client() as http:
             text = await (await http.get("/metrics")).text()
             return set(re.findall(r'groundtone_configuration_info\{digest="([^"]+)"\} 1\.0', text))
 
 
+async def question(http: aiohttp.ClientSession) -> int:
+    body = {"model": "plain", "messages": [{"role": "user", "content": "What is the annual fee?"}]}
+    return (await http.post("/v1/chat/completions", json=body)).status
+
+
 @pytest.fixture
 async def running(tmp_path: Path) -> AsyncIterator[Running]:
-    file, log = tmp_path / "groundtone.toml", tmp_path / "gateway.log"
-    file.write_text(ONE)
-    home = Home(tmp_path / "home")
+    async with started(tmp_path, ONE) as running:
+        yield running
+
+
+@asynccontextmanager
+async def started(folder: Path, configuration: str, tls: ssl.SSLContext | None = None) -> AsyncGenerator[Running]:
+    """A gateway process, once it is ready; `tls` is a client's where the configuration turns TLS on."""
+    file, log = folder / "groundtone.toml", folder / "gateway.log"
+    file.write_text(configuration)
+    home = Home(folder / "home")
     home.prepare()
-    url = f"http://127.0.0.1:{free_ports(1)[0]}"
+    url = f"http{'s' if tls else ''}://127.0.0.1:{free_ports(1)[0]}"
     async with FakeEngine() as engine, FakeKnowledge() as knowledge:
         told: dict[str, Any] = {
             "GROUNDTONE_CONFIG": str(file),
@@ -76,7 +101,8 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
                 cwd=Path(__file__).parents[2],
             )
         try:
-            async with asyncio.timeout(120), aiohttp.ClientSession(url) as http:
+            running = Running(process, file, url, home.admin_key, log, tls)
+            async with asyncio.timeout(120), running.client() as http:
                 while True:
                     try:
                         async with asyncio.timeout(5):
@@ -84,7 +110,7 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
                         break
                     except TimeoutError:
                         assert process.returncode is None, log.read_text()
-            yield Running(process, file, url, home.admin_key, log)
+            yield running
         finally:
             if process.returncode is None:
                 process.terminate()
@@ -107,7 +133,7 @@ async def test_a_reload_fails_no_request_and_a_bad_one_changes_nothing(running: 
         while await running.assistants() != ["plain", "second"] or await running.digests() == before:
             await asyncio.sleep(0.05)
         # Until the worker before has ended too.
-        while _workers(running) > 1:
+        while running.workers() > 1:
             await asyncio.sleep(0.05)
     done.set()
     await asyncio.gather(*asking)
@@ -122,10 +148,3 @@ async def test_a_reload_fails_no_request_and_a_bad_one_changes_nothing(running: 
     assert "many" not in running.log.read_text()
     assert await running.digests() == after
     assert await running.ask() == 200
-
-
-def _workers(running: Running) -> int:
-    """Processes that serve: the tracker of multiprocessing's resources is none."""
-    children = Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children").read_text().split()
-    commands = [Path(f"/proc/{child}/cmdline").read_bytes() for child in children if Path(f"/proc/{child}").exists()]
-    return sum(b"spawn_main" in command for command in commands)
