@@ -67,21 +67,19 @@ class Registry:
     @classmethod
     def of(cls, settings: Settings, base: Base | None = None) -> Self:
         """The registry that the configuration names."""
-        adapters = settings.adapters
-        signatures = Signatures(adapters.signing_key, adapters.trusted)
         return cls(
             settings.adapters_directory,
-            max_rank=adapters.max_rank,
+            max_rank=settings.adapters.max_rank,
             base=base,
-            gate=adapters.gate,
-            signatures=signatures,
+            gate=settings.adapters.gate,
+            signatures=Signatures.of(settings),
         )
 
     def register(
         self, name: str, folder: Path, *, by: str = "", trusted: bool = False, digest: str | None = None
     ) -> Version:
         """Copies the artefact in `folder`, checks the copy and keeps it. The same bytes are the same version, and `by`
-        who registered them first.
+        who registered them first; but a stored copy that does not verify gives way to this one.
 
         An evaluation that comes along is kept only where its sender is `trusted`, or its signature is: else anyone who
         may register could write one. Where keys are trusted, a signature that comes along must be of one of them, and
@@ -91,6 +89,7 @@ class Registry:
         home = self._home(name)
         home.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=".new.", dir=home))
+        broken = scratch.with_name(f"{scratch.name}.old")
         try:
             files.copy(folder, scratch)
             artefact = check(scratch, self._base, self._max_rank)
@@ -102,6 +101,8 @@ class Registry:
                 (scratch / left).unlink(missing_ok=True)
             short = artefact.digest.removeprefix("sha256:")[:12]
             place = home / short
+            if place.exists() and not self._intact(place, artefact.digest):
+                place.rename(broken)
             if not place.exists():
                 record = Version(
                     id=f"{name}@{short}",
@@ -116,7 +117,8 @@ class Registry:
                 self._signatures.sign(scratch)
                 files.seal(scratch, place)
         finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+            for done in (scratch, broken):
+                shutil.rmtree(done, ignore_errors=True)
         version = self.version(f"{name}@{short}")
         if version.digest != artefact.digest:
             raise refused("A version with the same short digest and other bytes exists.", "Train the adapter again.")
@@ -128,9 +130,10 @@ class Registry:
         """Whether a trusted key signed what came. A signature that nobody here can judge is left behind."""
         signature = scratch / SIGNATURE
         if signature.exists() and self._signatures.trusted:
-            if not self._signatures.holds(scratch):
+            if self._signatures.holds(scratch):
+                return True
+            if not self._signatures.own:
                 raise refused("Its signature is not that of a trusted key over these files.", "Have it signed again.")
-            return True
         signature.unlink(missing_ok=True)
         if self._signatures.trusted and self._signatures.key is None:
             raise refused("It carries no signature.", "Have it signed by a key of adapters.trusted.")
@@ -143,7 +146,7 @@ class Registry:
             raise refused("The evaluation is of another artefact.", "Evaluate this one: groundtone adapter evaluate.")
         if not fits(version.base_model, str(evaluation.about.get("base_model", version.base_model))):
             raise refused("The evaluation is of another base model.", "Evaluate it on the one that it was trained for.")
-        if artefact_digest(version.path) != version.digest:
+        if not self.verify(id):
             raise refused("The stored files are not those that were registered.", "Register the adapter again.")
         files.keep(version.path, evaluation, id)
         self._signatures.sign(version.path)
@@ -179,7 +182,13 @@ class Registry:
     def verify(self, id: str) -> bool:
         """Whether the stored bytes are those of the version's digest, and signed where keys are trusted."""
         version = self.version(id)
-        return artefact_digest(version.path) == version.digest and self._signatures.holds(version.path)
+        return self._intact(version.path, version.digest)
+
+    def _intact(self, place: Path, digest: str) -> bool:
+        try:
+            return artefact_digest(place) == digest and self._signatures.holds(place)
+        except OSError:
+            return False
 
     def channels(self, name: str) -> Channels:
         """Where the channels of `name` point; empty ones where nothing does. Raises ValueError."""

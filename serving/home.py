@@ -3,6 +3,7 @@
     admin.key       the first administrator's API key, 0600, made at the first start and never printed
     internal.key    what gateway and knowledge know each other by, likewise
     metrics.key     what Prometheus shows: good for /metrics and nothing else
+    signing.key     signs adapter versions, where the configuration names no keys (`adapters.own_key`)
     running.json    what runs now: the supervisor's process id, the gateway's address, each part's address
     up.lock         held by the one supervisor of this folder
     logs/           one file a process

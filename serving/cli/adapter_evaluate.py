@@ -59,6 +59,8 @@ def evaluate(
         digest = artefact_digest(path)
     except (GroundtoneError, OSError) as wrong:
         raise Usage(f"`{version}` is neither a version of this machine's registry nor an adapter's folder.") from wrong
+    if not folder.is_dir() and not registry.verify(version):
+        raise Usage(f"The stored files of `{version}` are not those that were registered. Register it again.")
     measured_by = _recipe(recipe)
     voice, rules_digest = _voice(measured_by, rules or recipe.parent / "glossary.toml", pieces)
     id = version if not folder.is_dir() else f"{measured_by.name}@{digest.removeprefix('sha256:')[:12]}"

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -11,8 +12,11 @@ from adapters import Gate, Registry
 from adapters.artefact import artefact_digest
 from adapters.evaluation.evaluation import FILE as EVALUATION
 from adapters.files import keep
+from adapters.own_key import make_ready
 from adapters.signature import FILE, Signatures
 from common.errors import ErrorCode, InvalidRequest
+from common.settings import Adapters, Settings
+from serving.gateway import seed_adapters
 from tests.adapters.conftest import evaluated, evaluation
 
 
@@ -55,7 +59,10 @@ def test_a_version_is_signed_when_it_is_registered_and_when_it_is_evaluated(regi
     "name", ["adapter_model.safetensors", "adapter_config.json", EVALUATION, FILE, "training.json"]
 )
 def test_what_is_changed_on_disk_is_not_heard_any_more(registry: Registry, artefact: Path, name: str) -> None:
-    """One byte of any file: it is neither loaded nor left on its channel; registering again does not sign it anew."""
+    """One byte of any file: it is neither loaded nor left on its channel, and an evaluation does not sign it anew.
+
+    Registered again, it is as it was registered, and has to be evaluated again.
+    """
     (artefact / "training.json").write_text("{}")
     version = evaluated(registry, registry.register("kitahama", artefact))
     registry.point("kitahama", "stable", version.id)
@@ -66,8 +73,14 @@ def test_what_is_changed_on_disk_is_not_heard_any_more(registry: Registry, artef
     file.write_bytes(held)
     assert not registry.verify(version.id)
     assert registry.served("kitahama").stable is None
-    registry.register("kitahama", artefact)
+    with pytest.raises(InvalidRequest):
+        evaluated(registry, version)
+    again = registry.register("kitahama", artefact)
+    assert registry.verify(again.id)
     assert registry.served("kitahama").stable is None
+    evaluated(registry, again)
+    assert registry.served("kitahama").stable == again.id
+    assert {path.name for path in version.path.parent.iterdir()} == {version.path.name, "channels.json", ".lock"}
 
 
 def test_a_forged_evaluation_opens_no_gate(registry: Registry, artefact: Path) -> None:
@@ -109,6 +122,81 @@ def test_an_import_that_no_trusted_key_signed_as_it_is_is_refused(tmp_path: Path
         registry.register("kitahama", artefact)
     assert refused.value.code is ErrorCode.INVALID_ADAPTER
     assert registry.names() == []
+
+
+def settings(folder: Path, **adapters: Any) -> Settings:
+    return Settings(home=folder / "home", adapters=Adapters(**adapters))
+
+
+def test_a_fresh_installation_signs_with_a_key_of_its_own(tmp_path: Path, artefact: Path) -> None:
+    """Made at its first start, readable by its owner alone; what no key signed is not heard.
+
+    A version that another firm's key signed may be imported, and says no more than one that nobody signed.
+    """
+    (artefact / EVALUATION).write_text(json.dumps(evaluation(artefact_digest(artefact)).to_wire()))
+    Signatures(pair(tmp_path, "theirs")[0]).sign(artefact)
+    ours = settings(tmp_path, seed={"kitahama": artefact})
+    seed_adapters(ours)
+    key = ours.home / "signing.key"
+    held = key.read_bytes()
+    assert key.stat().st_mode & 0o777 == 0o600
+    registry = Registry.of(ours)
+    stable = registry.served("kitahama").stable
+    assert stable is not None
+    imported = registry.register("theirs", artefact)
+    assert (imported.gate, registry.verify(imported.id)) == (Gate.NONE, True)
+    keep(imported.path, evaluation(imported.digest), imported.id)
+    with pytest.raises(InvalidRequest):
+        registry.point("theirs", "stable", imported.id)
+    seed_adapters(ours)
+    assert key.read_bytes() == held
+    assert Registry.of(ours).served("kitahama").stable == stable
+
+
+def test_what_was_registered_before_there_was_a_key_is_signed_with_it(
+    tmp_path: Path, artefact: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An older installation goes on being heard, also where the first start with a key was killed half-way."""
+    ours = settings(tmp_path)
+    before = Registry.of(ours)
+    version = evaluated(before, before.register("kitahama", artefact))
+    before.point("kitahama", "stable", version.id)
+    with monkeypatch.context() as killed:
+        killed.setattr(Signatures, "sign", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            make_ready(ours)
+    assert Registry.of(ours).served("kitahama").stable == version.id
+    make_ready(ours)
+    assert (version.path / FILE).is_file()
+    assert Registry.of(ours).served("kitahama").stable == version.id
+    (version.path / EVALUATION).write_text((version.path / EVALUATION).read_text() + " ")
+    assert Registry.of(ours).served("kitahama").stable is None
+
+
+def interrupted(_: Signatures, __: Path) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("lost", [("signing.pub",), ("signing.pub", "signing.key")])
+def test_a_restored_installation_is_heard(tmp_path: Path, artefact: Path, lost: tuple[str, ...]) -> None:
+    """A backup's keys have no public one: it follows from the private one. Without the keys a new one signs."""
+    ours = settings(tmp_path)
+    make_ready(ours)
+    registry = Registry.of(ours)
+    version = evaluated(registry, registry.register("kitahama", artefact))
+    registry.point("kitahama", "stable", version.id)
+    for name in lost:
+        (ours.home / name).unlink()
+    make_ready(ours)
+    assert Registry.of(ours).served("kitahama").stable == version.id
+
+
+def test_where_keys_are_named_or_the_registry_is_shared_no_key_is_made(tmp_path: Path) -> None:
+    """Another host's gateway would not trust it."""
+    key, public = pair(tmp_path, "theirs")
+    for named in ({"signing_key": key}, {"trusted": (public,)}, {"directory": tmp_path / "shared"}):
+        make_ready(settings(tmp_path, **named))
+        assert not (tmp_path / "home" / "signing.key").exists()
 
 
 def test_without_trusted_keys_a_signature_that_comes_along_says_nothing(tmp_path: Path, artefact: Path) -> None:
