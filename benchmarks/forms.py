@@ -20,15 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
-
-from adapters.artefact import artefact_digest
 from adapters.evaluation.bounds import Share
 from adapters.forms import Shape
 from adapters.pieces import Piece, evidence_of
 from adapters.records import LANGUAGES, File, file
 from adapters.samples import FormSample, read_samples
-from benchmarks.sample_engine import engine
+from benchmarks.sample_engine import answers, on_its_own
 from benchmarks.stack import machine
 from common.prompt import Message, compose
 
@@ -113,25 +110,6 @@ def judge(case: Case, answer: str) -> dict[str, Any]:
     }
 
 
-async def answers(url: str, model: str, asked: Sequence[Sequence[Message]], streams: int) -> list[str]:
-    """Every answer, `streams` at a time, in order."""
-    gate, done = asyncio.Semaphore(streams), 0
-    async with httpx.AsyncClient(timeout=1200) as client:
-
-        async def ask(messages: Sequence[Message]) -> str:
-            nonlocal done
-            body = {"model": model, "messages": list(messages), "temperature": 0, "max_tokens": MAX_TOKENS}
-            async with gate:
-                reply = await client.post(f"{url}/v1/chat/completions", json=body)
-            reply.raise_for_status()
-            done += 1
-            if done % 20 == 0:
-                print(f"{model}: {done} of {len(asked)}", file=sys.stderr, flush=True)
-            return str(reply.json()["choices"][0]["message"]["content"] or "")
-
-        return await asyncio.gather(*(ask(messages) for messages in asked))
-
-
 def table(judged: dict[str, list[tuple[Case, dict[str, Any]]]]) -> str:
     """The shares side by side, as Markdown."""
     lines = [
@@ -173,7 +151,8 @@ async def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     }
     for arm, (model, messages) in arms.items():
         started = time.monotonic()
-        said = await answers(arguments.engine, model, [messages(case) for case in chosen], arguments.streams)
+        asked = [messages(case) for case in chosen]
+        said = await answers(arguments.engine, model, asked, streams=arguments.streams, most=MAX_TOKENS)
         verdicts = [(case, judge(case, answer)) for case, answer in zip(chosen, said, strict=True)]
         judged[arm] = verdicts
         result["seconds"][arm] = round(time.monotonic() - started, 1)
@@ -210,14 +189,6 @@ def write(result: dict[str, Any], judged: dict[str, list[tuple[Case, dict[str, A
     print(text)
 
 
-async def measure_own(arguments: argparse.Namespace) -> dict[str, Any]:
-    """With an engine that is started for it."""
-    name = f"forms@{artefact_digest(arguments.adapter_folder).removeprefix('sha256:')[:12]}"
-    async with engine(arguments.home, arguments.adapter_folder, name) as (url, base):
-        arguments.engine, arguments.adapter, arguments.base = url, name, base
-        return await measure(arguments)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.forms", description="Measure the forms.")
     parser.add_argument("--engine", help="URL of a vLLM server; without it one is started")
@@ -232,7 +203,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if not arguments.engine and not arguments.adapter_folder.is_dir():
         parser.error("There is no adapter; groundtone adapter train examples/forms/recipe.toml makes it.")
-    asyncio.run(measure(arguments) if arguments.engine else measure_own(arguments))
+    asyncio.run(measure(arguments) if arguments.engine else on_its_own(arguments, "forms", measure))
 
 
 if __name__ == "__main__":

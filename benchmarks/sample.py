@@ -18,16 +18,13 @@ import sys
 import time
 import tomllib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
-
-from adapters.artefact import artefact_digest
 from adapters.evaluation.judge import declined, in_tone, right
 from benchmarks.sample_cases import LANGUAGES, Case, cases, unanswerable, wilson
-from benchmarks.sample_engine import engine
+from benchmarks.sample_engine import answers, on_its_own
 from benchmarks.stack import machine
 from common.language import language_of
 
@@ -65,29 +62,6 @@ def judge(case: Case, answer: str, tone: dict[str, Any], refusals: Sequence[str]
         str(language_of(answer)) == case.lang,
         None if case.expected else declined(case, answer, refusals),
     )
-
-
-async def ask_all(
-    client: httpx.AsyncClient, url: str, model: str, asked: Sequence[Case], *, streams: int, gateway: bool
-) -> list[str]:
-    """Every case's answer, `streams` at a time, in order."""
-    gate = asyncio.Semaphore(streams)
-    done = 0
-
-    async def ask(case: Case) -> str:
-        nonlocal done
-        messages = [case.messages[-1]] if gateway else list(case.messages)
-        body = {"model": model, "messages": messages, "temperature": 0, "max_tokens": MAX_TOKENS}
-        async with gate:
-            reply = await client.post(f"{url}/v1/chat/completions", json=body)
-        reply.raise_for_status()
-        done += 1
-        print(f"\r{model}: {done} of {len(asked)}", end="", flush=True)
-        return str(reply.json()["choices"][0]["message"]["content"] or "")
-
-    answers = await asyncio.gather(*(ask(case) for case in asked))
-    print()
-    return answers
 
 
 def summary(judged: Iterable[Judged]) -> dict[str, Any]:
@@ -145,36 +119,22 @@ async def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     silent = unanswerable(SAMPLE, arguments.abstain, arguments.seed)
     if gateway:
         silent = [case for case in silent if "-u" in case.id]
-    headers = {"authorization": f"Bearer {arguments.key}"} if arguments.key else {}
     models = {"with adapter": arguments.adapter, "base": arguments.base}
     measured: dict[str, Any] = {}
-    answers: dict[str, Any] = {}
+    given: dict[str, Any] = {}
     seconds: dict[str, float] = {}
-    async with httpx.AsyncClient(timeout=600, headers=headers) as client:
-        for label, model in models.items():
-            if not model:
-                continue
-            started = time.monotonic()
-            asked = [*answerable, *silent]
-            said = await ask_all(
-                client, arguments.gateway or arguments.engine, model, asked, streams=arguments.streams, gateway=gateway
-            )
-            judged = [judge(case, answer, arguments.rules, refusals) for case, answer in zip(asked, said, strict=True)]
-            measured[label] = summary(judged)
-            seconds[label] = round(time.monotonic() - started, 1)
-            answers[label] = [
-                {
-                    "case": j.case,
-                    "question": j.question,
-                    "expected": j.expected,
-                    "answer": j.answer,
-                    "figure": j.figure,
-                    "tone": j.tone,
-                    "language": j.language,
-                    "abstain": j.abstain,
-                }
-                for j in judged
-            ]
+    asked = [*answerable, *silent]
+    told = [[case.messages[-1]] if gateway else case.messages for case in asked]
+    where = arguments.gateway or arguments.engine
+    for label, model in models.items():
+        if not model:
+            continue
+        started = time.monotonic()
+        said = await answers(where, model, told, streams=arguments.streams, most=MAX_TOKENS, key=arguments.key)
+        judged = [judge(case, answer, arguments.rules, refusals) for case, answer in zip(asked, said, strict=True)]
+        measured[label] = summary(judged)
+        seconds[label] = round(time.monotonic() - started, 1)
+        given[label] = [asdict(one) for one in judged]
     return {
         "command": "python -m benchmarks.sample " + " ".join(sys.argv[1:]),
         "machine": machine(),
@@ -182,16 +142,8 @@ async def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         "seed": arguments.seed,
         "seconds": seconds,
         "summary": measured,
-        "answers": answers,
+        "answers": given,
     }
-
-
-async def measure_own(arguments: argparse.Namespace) -> dict[str, Any]:
-    """With an engine that is started for it."""
-    name = f"kitahama@{artefact_digest(arguments.adapter_folder).removeprefix('sha256:')[:12]}"
-    async with engine(arguments.home, arguments.adapter_folder, name) as (url, base):
-        arguments.engine, arguments.adapter, arguments.base = url, name, base
-        return await measure(arguments)
 
 
 def main() -> None:
@@ -214,7 +166,9 @@ def main() -> None:
     arguments.rules = tomllib.loads((SAMPLE / "glossary.toml").read_text(encoding="utf-8"))
     if arguments.gateway and not (arguments.adapter or arguments.base):
         arguments.adapter, arguments.base = "kitahama", "kitahama-plain"
-    result = asyncio.run(measure(arguments) if arguments.engine or arguments.gateway else measure_own(arguments))
+    result = asyncio.run(
+        measure(arguments) if arguments.engine or arguments.gateway else on_its_own(arguments, "kitahama", measure)
+    )
     RESULTS.mkdir(exist_ok=True)
     text = report(result)
     (RESULTS / f"{arguments.output}.md").write_text(text, encoding="utf-8")

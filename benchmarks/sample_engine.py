@@ -1,17 +1,21 @@
-"""An engine of its own for `benchmarks.sample`: vLLM as `groundtone up` starts it, with the shipped adapter loaded."""
+"""An engine of a benchmark's own, vLLM as `groundtone up` starts it with an adapter loaded, and its answers."""
 
+import argparse
 import asyncio
 import json
 import os
 import socket
 import subprocess
-from collections.abc import AsyncGenerator
+import sys
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import httpx
 
+from adapters.artefact import artefact_digest
+from common.prompt import Message
 from common.settings import Engine, Settings
 from serving.supervisor.engine_command import device_of, engine_command, few_cores
 
@@ -54,6 +58,39 @@ async def engine(
         if process.returncode is None:
             process.terminate()
         await process.wait()
+
+
+async def on_its_own(
+    arguments: argparse.Namespace, called: str, measure: Callable[[argparse.Namespace], Awaitable[dict[str, Any]]]
+) -> dict[str, Any]:
+    """What `measure` finds with `arguments` that name an engine which runs for it alone, and the adapter there."""
+    folder = arguments.adapter_folder
+    name = f"{called}@{artefact_digest(folder).removeprefix('sha256:')[:12]}"
+    async with engine(arguments.home, folder, name) as (url, base):
+        arguments.engine, arguments.adapter, arguments.base = url, name, base
+        return await measure(arguments)
+
+
+async def answers(
+    url: str, model: str, asked: Sequence[Sequence[Message]], *, streams: int, most: int, key: str | None = None
+) -> list[str]:
+    """Every greedy answer of at most `most` tokens, `streams` at a time, in order."""
+    gate, done = asyncio.Semaphore(streams), 0
+    headers = {"authorization": f"Bearer {key}"} if key else {}
+    async with httpx.AsyncClient(timeout=1200, headers=headers) as client:
+
+        async def ask(messages: Sequence[Message]) -> str:
+            nonlocal done
+            body = {"model": model, "messages": list(messages), "temperature": 0, "max_tokens": most}
+            async with gate:
+                reply = await client.post(f"{url}/v1/chat/completions", json=body)
+            reply.raise_for_status()
+            done += 1
+            if done % 20 == 0:
+                print(f"{model}: {done} of {len(asked)}", file=sys.stderr, flush=True)
+            return str(reply.json()["choices"][0]["message"]["content"] or "")
+
+        return await asyncio.gather(*(ask(messages) for messages in asked))
 
 
 def _base_model(python: str, home: Path, environment: dict[str, str]) -> dict[str, str]:
