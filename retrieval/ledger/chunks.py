@@ -4,11 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Text, and_, exists, select, type_coerce
+from sqlalchemy import Connection, Text, exists, select, type_coerce
 
 from common.errors import Gone, NotFound
 from common.principal import Principal
 from retrieval.ledger.database import batches
+from retrieval.ledger.embeddings import of_chunk
 from retrieval.ledger.schema import chunks, documents, dropped, embeddings, knowledge_bases, revisions, visibility
 
 
@@ -93,15 +94,10 @@ def without_vector(
 
     With `after` only what a later snapshot than that one showed: where no more came, it costs no more.
     """
-    vector_of = and_(
-        embeddings.c.tenant == chunks.c.tenant,
-        embeddings.c.digest == chunks.c.embedded,
-        embeddings.c.fingerprint == fingerprint,
-    )
     query = (
         select(chunks.c.seq)
         .join(visibility, visibility.c.chunk == chunks.c.seq)
-        .outerjoin(embeddings, vector_of)
+        .outerjoin(embeddings, of_chunk(fingerprint))
         .where(visibility.c.tenant == principal.tenant, embeddings.c.seq.is_(None))
         .where(visibility.c.first > after, visibility.c.last.is_(None) | past)
     )
@@ -126,11 +122,6 @@ def all_seqs(connection: Connection, principal: Principal, after: int = -1) -> l
 
 def intervals(connection: Connection, principal: Principal, fingerprint: str, after: int, until: int) -> Iterator[Any]:
     """Intervals begun in snapshots after `after` and up to `until`, in order, with what a catalog holds of them."""
-    vector_of = and_(
-        embeddings.c.tenant == chunks.c.tenant,
-        embeddings.c.digest == chunks.c.embedded,
-        embeddings.c.fingerprint == fingerprint,
-    )
     query = (
         select(
             visibility.c.id,
@@ -146,7 +137,7 @@ def intervals(connection: Connection, principal: Principal, fingerprint: str, af
             embeddings.c.seq.label("embedding"),
         )
         .join(chunks, chunks.c.seq == visibility.c.chunk)
-        .outerjoin(embeddings, vector_of)
+        .outerjoin(embeddings, of_chunk(fingerprint))
         .where(visibility.c.tenant == principal.tenant)
         .where(visibility.c.first > after, visibility.c.first <= until)
         .order_by(visibility.c.id)

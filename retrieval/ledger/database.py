@@ -7,10 +7,12 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url
+from sqlalchemy import Connection, Table, event, inspect
 from sqlalchemy.dialects import postgresql, sqlite
 
+from common.database import open_database
 from retrieval.ledger import planner
+from retrieval.ledger.schema import metadata
 
 T = TypeVar("T")
 
@@ -24,15 +26,8 @@ class Ledger:
     """Opens transactions on the ledger. Thread-safe; the functions beside it take a connection of `read` or `write`."""
 
     def __init__(self, url: str) -> None:
-        parsed = make_url(url)
-        self.sqlite = parsed.get_backend_name() == "sqlite"
-        if parsed.drivername == "postgresql":
-            parsed = parsed.set(drivername="postgresql+psycopg")
-        if self.sqlite and parsed.database:
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        self.engine: Engine = create_engine(
-            parsed, pool_size=8, max_overflow=24, hide_parameters=True, pool_pre_ping=not self.sqlite
-        )
+        self.engine = open_database(url, pool_size=8, max_overflow=24)
+        self.sqlite = self.engine.dialect.name == "sqlite"
         self._turns = Turns()
         if self.sqlite:
             event.listen(self.engine, "connect", _configure_sqlite)
@@ -57,7 +52,10 @@ class Ledger:
             yield connection
 
     def migrate(self) -> None:
-        """Brings the schema up to date. Under a lock: of several processes that start at once, one does the work."""
+        """Makes the schema, or brings an older one up to date.
+
+        Under a lock: of several processes that start at once, one does the work.
+        """
         from alembic import command
         from alembic.config import Config
 
@@ -67,7 +65,11 @@ class Ledger:
             if not self.sqlite:
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            if inspect(connection).has_table("alembic_version"):
+                command.upgrade(config, "head")
+            else:
+                metadata.create_all(connection)
+                command.stamp(config, "head")
             told = self.sqlite and planner.tell(connection)
         if told:
             self.engine.dispose()  # connections read it when they are opened
@@ -104,14 +106,7 @@ class Turns:
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # transactions begin where we say so, not where the driver guesses
-    for pragma in (
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        "foreign_keys=ON",
-        "busy_timeout=15000",
-        "mmap_size=268435456",
-    ):
-        connection.execute(f"PRAGMA {pragma}").close()
+    connection.execute("PRAGMA mmap_size=268435456").close()
 
 
 def _begin_sqlite(connection: Connection) -> None:

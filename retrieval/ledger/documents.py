@@ -16,9 +16,6 @@ class Document:
     """A document as it is now. `revision` is the number of its current revision, None where it was removed."""
 
     id: int
-    name: str
-    labels: tuple[str, ...]
-    source: str
     revision: int | None
     identity: str | None
     strategy: str | None
@@ -62,25 +59,16 @@ def not_found(name: str) -> NotFound:
 def find(connection: Connection, principal: Principal, base: Base, name: str) -> Document | None:
     """The document, present or removed, or None where there never was one. What may not be read is not found."""
     row = connection.execute(
-        select(
-            documents.c.id,
-            documents.c.name,
-            documents.c.labels,
-            documents.c.source,
-            revisions.c.number,
-            revisions.c.identity,
-            revisions.c.strategy,
-        )
+        select(documents.c.id, documents.c.labels, revisions.c.number, revisions.c.identity, revisions.c.strategy)
         .outerjoin(editions, and_(editions.c.document == documents.c.id, editions.c.last.is_(None)))
         .outerjoin(revisions, revisions.c.id == editions.c.revision)
         .where(documents.c.tenant == principal.tenant, documents.c.knowledge == base.id, documents.c.name == name)
     ).first()
     if row is None:
         return None
-    labels = base.labels if row.labels is None else tuple(row.labels)
-    if not principal.reads(labels):
+    if not principal.reads(base.labels if row.labels is None else row.labels):
         raise not_found(name)
-    return Document(row.id, row.name, labels, row.source, row.number, row.identity, row.strategy)
+    return Document(row.id, row.number, row.identity, row.strategy)
 
 
 def last_number(connection: Connection, principal: Principal, document: int) -> int:

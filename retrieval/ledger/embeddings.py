@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, exists, func, select, update
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, select, update
 
 from common.principal import Principal
 from retrieval.ledger.database import batches, insert_missing
@@ -16,17 +16,25 @@ NOWHERE = ""
 """In place of a collection's name: it was left behind by one, and is not worth adding until somebody sees it."""
 
 
+def of_chunk(fingerprint: str) -> ColumnElement[bool]:
+    """Whether a vector is a chunk's, by this embedder: what joins the two."""
+    return and_(
+        embeddings.c.tenant == chunks.c.tenant,
+        embeddings.c.digest == chunks.c.embedded,
+        embeddings.c.fingerprint == fingerprint,
+    )
+
+
+def _mine(principal: Principal, fingerprint: str) -> ColumnElement[bool]:
+    return (embeddings.c.tenant == principal.tenant) & (embeddings.c.fingerprint == fingerprint)
+
+
 def missing(connection: Connection, principal: Principal, fingerprint: str, seqs: Sequence[int]) -> dict[str, int]:
     """Of these chunks, the digests of texts without a vector, each with one chunk that has the text."""
     wanted: dict[str, int] = {}
-    vector = exists().where(
-        embeddings.c.tenant == chunks.c.tenant,
-        embeddings.c.fingerprint == fingerprint,
-        embeddings.c.digest == chunks.c.embedded,
-    )
     for some in batches(seqs):
         mine = (chunks.c.tenant == principal.tenant) & chunks.c.seq.in_(some)
-        query = select(chunks.c.embedded, chunks.c.seq).where(mine, ~vector)
+        query = select(chunks.c.embedded, chunks.c.seq).where(mine, ~exists().where(of_chunk(fingerprint)))
         wanted |= {row.embedded: row.seq for row in connection.execute(query)}
     return wanted
 
@@ -43,7 +51,7 @@ def unplaced(
     connection: Connection, principal: Principal, fingerprint: str, collection: str, limit: int
 ) -> dict[str, Vector]:
     """Up to `limit` vectors that `collection` is not known to find by themselves, newest first: the exact tail."""
-    mine = (embeddings.c.tenant == principal.tenant) & (embeddings.c.fingerprint == fingerprint)
+    mine = _mine(principal, fingerprint)
     where = embeddings.c.collection
     found: dict[str, Vector] = {}
     elsewhere_named = ((where > NOWHERE) & (where < collection), where > collection)
@@ -76,31 +84,28 @@ def place(
 ) -> None:
     """Notes that `collection` finds these vectors, or with None that it lost them."""
     for some in batches(digests):
-        mine = (embeddings.c.tenant == principal.tenant) & (embeddings.c.fingerprint == fingerprint)
-        connection.execute(update(embeddings).where(mine, embeddings.c.digest.in_(some)).values(collection=collection))
+        those = _mine(principal, fingerprint) & embeddings.c.digest.in_(some)
+        connection.execute(update(embeddings).where(those).values(collection=collection))
 
 
 def count_placed(connection: Connection, principal: Principal, fingerprint: str, collection: str) -> int:
     """How many vectors `collection` is known to hold."""
-    mine = (embeddings.c.tenant == principal.tenant) & (embeddings.c.fingerprint == fingerprint)
-    query = select(func.count()).select_from(embeddings).where(mine, embeddings.c.collection == collection)
-    return connection.execute(query).scalar_one()
+    held = _mine(principal, fingerprint) & (embeddings.c.collection == collection)
+    return connection.execute(select(func.count()).select_from(embeddings).where(held)).scalar_one()
 
 
 def placed(connection: Connection, principal: Principal, fingerprint: str, collection: str) -> list[str]:
     """The digests of the vectors that `collection` is known to hold."""
-    mine = (embeddings.c.tenant == principal.tenant) & (embeddings.c.fingerprint == fingerprint)
-    return list(
-        connection.execute(select(embeddings.c.digest).where(mine, embeddings.c.collection == collection)).scalars()
-    )
+    held = _mine(principal, fingerprint) & (embeddings.c.collection == collection)
+    return list(connection.execute(select(embeddings.c.digest).where(held)).scalars())
 
 
 def sample(
     connection: Connection, principal: Principal, fingerprint: str, collection: str, count: int
 ) -> dict[str, Vector]:
     """Some of the vectors that `collection` is known to hold: the oldest and the newest."""
-    mine = (embeddings.c.tenant == principal.tenant) & (embeddings.c.fingerprint == fingerprint)
-    query = select(embeddings.c.digest, embeddings.c.vector).where(mine, embeddings.c.collection == collection)
+    held = _mine(principal, fingerprint) & (embeddings.c.collection == collection)
+    query = select(embeddings.c.digest, embeddings.c.vector).where(held)
     found: dict[str, Vector] = {}
     for order in (embeddings.c.seq, embeddings.c.seq.desc()):
         rows = connection.execute(query.order_by(order).limit(count // 2))
@@ -119,7 +124,7 @@ def live(
     )
     query = (
         select(embeddings.c.seq, embeddings.c.digest, embeddings.c.vector)
-        .where(embeddings.c.tenant == principal.tenant, embeddings.c.fingerprint == fingerprint, shown)
+        .where(_mine(principal, fingerprint), shown)
         .where(embeddings.c.seq > after, embeddings.c.seq <= until)
         .order_by(embeddings.c.seq)
         .limit(limit)
@@ -129,14 +134,13 @@ def live(
 
 def newest(connection: Connection, principal: Principal, fingerprint: str) -> int:
     """The number of the newest vector, 0 where there is none."""
-    mine = (embeddings.c.tenant == principal.tenant) & (embeddings.c.fingerprint == fingerprint)
-    return connection.execute(select(func.max(embeddings.c.seq)).where(mine)).scalar() or 0
+    return connection.execute(select(func.max(embeddings.c.seq)).where(_mine(principal, fingerprint))).scalar() or 0
 
 
 def move(connection: Connection, principal: Principal, fingerprint: str, old: str, fresh: str, until: int) -> None:
     """Makes `fresh` the collection that serves. What only `old` holds is NOWHERE, as nobody sees it; what came after
     number `until` is to be added."""
-    mine = (embeddings.c.tenant == principal.tenant) & (embeddings.c.fingerprint == fingerprint)
+    mine = _mine(principal, fingerprint)
     left = update(embeddings).where(mine, embeddings.c.collection == old)
     connection.execute(left.where(embeddings.c.seq > until).values(collection=None))
     connection.execute(left.values(collection=NOWHERE))
@@ -149,9 +153,7 @@ def since(
 ) -> Iterator[tuple[int, str, bool, Vector]]:
     """Number, digest, whether Chroma finds it, and vector of each embedding numbered after `after`, in order."""
     query = select(embeddings.c.seq, embeddings.c.digest, embeddings.c.collection, embeddings.c.vector).where(
-        embeddings.c.tenant == principal.tenant,
-        embeddings.c.fingerprint == fingerprint,
-        embeddings.c.seq > after,
+        _mine(principal, fingerprint), embeddings.c.seq > after
     )
     for row in connection.execute(query.order_by(embeddings.c.seq)):
         yield row.seq, row.digest, bool(row.collection), decode(row.vector)

@@ -30,14 +30,13 @@ class Feed:
     paused: bool
     status: str
     error: str | None
-    lag: float | None
     synced: float | None
 
 
 def get(connection: Connection, principal: Principal, name: str) -> Feed:
     mine = (sources.c.tenant == principal.tenant) & (sources.c.name == name)
     row = connection.execute(select(*(sources.c[n] for n in Feed.__slots__)).where(mine)).first()
-    return Feed(*row) if row else Feed(name, False, "starting", None, None, None)
+    return Feed(*row) if row else Feed(name, False, "starting", None, None)
 
 
 def update(connection: Connection, principal: Principal, name: str, **values: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from common.errors import GroundtoneError, InternalError, NotFound, Unprocessable
+from common.errors import GroundtoneError, InternalError, KnowledgeUnavailable, NotFound, Unprocessable
 from common.principal import Principal
 from retrieval.ledger.database import insert_missing
 from retrieval.ledger.schema import operations, pushes
@@ -42,8 +42,8 @@ def finish(connection: Connection, principal: Principal, id_: str, outcome: dict
 
 def fail_running(connection: Connection) -> None:
     """After a restart: whoever ran these operations is gone. Their staged changes are finished beside this."""
-    error = {"message": "The service restarted. Read the document to see its revision, and send the change again if "
-             "it is not there.", "type": "api_error", "code": "knowledge_unavailable", "param": None}  # fmt: skip
+    do = "Read the document to see its revision, and send the change again if it is not there."
+    error = KnowledgeUnavailable("The service restarted.", do).body()["error"]
     running = operations.c.state == State.RUNNING
     connection.execute(update(operations).where(running).values(state=State.FAILED, error=error, updated=time.time()))
 

@@ -16,7 +16,7 @@ from common.principal import Principal
 from retrieval.ledger import snapshots, staging, tenants
 from retrieval.ledger.bases import Base
 from retrieval.ledger.database import batches
-from retrieval.ledger.embeddings import NOWHERE
+from retrieval.ledger.embeddings import NOWHERE, of_chunk
 from retrieval.ledger.schema import chunks, documents, editions, embeddings, staged, visibility
 from retrieval.ledger.schema import tenants as tenants_table
 
@@ -93,14 +93,11 @@ def without_vector(
     connection: Connection, principal: Principal, number: int, bases: Sequence[Base], fingerprint: str
 ) -> list[int]:
     """The chunks that `restore` may show and that have no vector of this embedder: none, unless it is a new one."""
-    vector = exists().where(
-        embeddings.c.tenant == chunks.c.tenant,
-        embeddings.c.fingerprint == fingerprint,
-        embeddings.c.digest == chunks.c.embedded,
-    )
     query = select(chunks.c.seq).join(visibility, visibility.c.chunk == chunks.c.seq)
     query = query.where(visibility.c.tenant == principal.tenant, _held(visibility, number))
-    return list(connection.execute(query.where(_within(visibility, bases), ~vector)).scalars())
+    return list(
+        connection.execute(query.where(_within(visibility, bases), ~exists().where(of_chunk(fingerprint)))).scalars()
+    )
 
 
 def _held(table: FromClause, number: int) -> Any:

@@ -295,8 +295,6 @@ sources = Table(
     Column("paused", Boolean, nullable=False),
     Column("status", Text, nullable=False),
     Column("error", Text),
-    Column("cursor", Json),
-    Column("lag", Double),
     Column("synced", Double),
 )
 

@@ -216,19 +216,10 @@ def _new_revision(connection: Connection, principal: Principal, document: int, c
         "tenant": principal.tenant,
         "document": document,
         "number": number,
-        "title": content.title,
-        "lang": content.lang,
-        "media_type": content.media_type,
-        "text": content.text,
         "blocks": [[b.kind, b.start, b.end, b.level, b.page] for b in content.blocks] or None,
-        "digest": content.digest,
-        "identity": content.identity,
-        "metadata": content.metadata,
-        "effective_from": content.effective_from,
-        "effective_until": content.effective_until,
-        "strategy": content.strategy,
         "author": principal.key,
         "created": time.time(),
+        **{name: getattr(content, name) for name in Content.__slots__ if name not in ("parts", "blocks")},
     }
     return connection.execute(insert(revisions).values(row).returning(revisions.c.id)).scalar_one(), number
 

@@ -15,10 +15,9 @@ from typing import Any
 
 from common.errors import GroundtoneError
 from common.settings import SqlSource
-from retrieval.ledger import feeds
 from retrieval.ledger.database import Ledger
 from retrieval.ledger.feeds import File
-from retrieval.ledger.staging import Change, Content
+from retrieval.ledger.staging import Change
 from retrieval.publish import Publisher
 from retrieval.sources.table import Fact, Table
 from retrieval.sources.watcher import Status, Watcher
@@ -166,47 +165,30 @@ class SqlWatch(Watcher):
             self._note(Status.SYNCING)
         errors: dict[str, str] = {}
         changes: list[Change] = []
-        published: list[File] = []
         gone = [one for one in some if isinstance(one, str)]
-        for fact in (one for one in some if not isinstance(one, str)):
+        facts = [one for one in some if not isinstance(one, str)]
+        for fact in facts:
             try:
                 changes.append(self._change(fact.key, fact.content(), fact.labels))
-                published.append(File(fact.key, 0, 0, fact.digest, None))
             except GroundtoneError as error:
                 errors[fact.key] = str(error)
         changes += [self._change(key, None, None) for key in gone]
         if changes:
             errors |= self._push(changes, bulk=bulk)
-        for fact in (one for one in some if not isinstance(one, str)):
+        for fact in facts:
             if fact.key in errors:
                 self._failed[fact.key] = (fact.digest, time.monotonic() + _TRIED_AGAIN)
             else:
                 self._failed.pop(fact.key, None)
         self._note_errors(errors)
-        with self._ledger.write() as connection:
-            for file in (file for file in published if file.path not in errors):
-                feeds.saw(connection, self.principal, self._sql.name, file)
-                self._known[file.path] = file
-            for key in gone:
-                feeds.forget(connection, self.principal, self._sql.name, key)
-                self._known.pop(key, None)
-            feeds.update(connection, self.principal, self._sql.name, cursor=str(self._cursor))
+        self._saw([File(fact.key, 0, 0, fact.digest, None) for fact in facts if fact.key not in errors], gone)
         self.done += len(some)
         if self.total > _TOGETHER:
             _log.info("source %s: %d of %d rows", self._sql.name, self.done, self.total)
 
-    def _change(self, key: str, content: Content | None, labels: tuple[str, ...] | None) -> Change:
-        return Change(self._sql.knowledge, key, content, labels=labels, source=self._sql.name)
-
     def _note_errors(self, errors: dict[str, str]) -> None:
         """Writes down why rows are not published; what was published of them stays."""
-        if not errors:
-            return
-        with self._ledger.write() as connection:
-            for key, error in errors.items():
-                known = self._known.get(key)
-                if known is None or known.error != error:
-                    _log.warning("source %s: row %s: %s", self._sql.name, key, error)
-                    known = File(key, 0, 0, known.digest if known else None, error)
-                    feeds.saw(connection, self.principal, self._sql.name, known)
-                    self._known[key] = known
+        known = ((key, self._known.get(key), error) for key, error in errors.items())
+        fresh = [(key, file, error) for key, file, error in known if file is None or file.error != error]
+        if fresh:
+            self._saw([File(key, 0, 0, file.digest if file else None, error) for key, file, error in fresh])

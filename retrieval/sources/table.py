@@ -18,6 +18,7 @@ from sqlalchemy import Engine, NullPool, column, create_engine, event, literal_c
 from sqlalchemy.exc import SQLAlchemyError
 
 from common.canonical import digest
+from common.database import database_url
 from common.errors import GroundtoneError, InvalidRequest, KnowledgeUnavailable, NotFound
 from common.settings import SqlSource
 from retrieval.intake import Sent, check_name, take_row
@@ -148,9 +149,7 @@ _MEDIA_TYPE = "text/plain; charset=utf-8"
 
 
 def _engine(url: str) -> Engine:
-    parsed = make_url(url)
-    if parsed.drivername == "postgresql":
-        parsed = parsed.set(drivername="postgresql+psycopg")
+    parsed = database_url(url)
     if parsed.get_backend_name() == "sqlite":
         # A connection a look: a file that was replaced by another is seen
         engine = create_engine(parsed, poolclass=NullPool, hide_parameters=True)

@@ -14,10 +14,8 @@ from pathlib import Path
 
 from common.errors import NotFound
 from common.settings import FolderSource
-from retrieval.ledger import feeds
 from retrieval.ledger.database import Ledger
 from retrieval.ledger.feeds import File
-from retrieval.ledger.staging import Change
 from retrieval.publish import Publisher
 from retrieval.sources.folder import Seen, expand, is_gone, look, scan, shown
 from retrieval.sources.watcher import Status, Watcher
@@ -131,20 +129,12 @@ class FolderWatch(Watcher):
             except OSError:
                 gone.append(path)
         gone = self._really_gone(gone)
-        changes = [self._change(one.file.path, one) for one in seen if one.content is not None]
-        changes += [self._change(path, None) for path in gone]
+        labels = self.source.labels or None
+        changes = [self._change(one.file.path, one.content, labels) for one in seen if one.content is not None]
+        changes += [self._change(path, None, labels) for path in gone]
         failed = self._push(changes, bulk=bulk) if changes else {}
-        with self._ledger.write() as connection:
-            for one in seen:
-                file = self._unpublished(one.file, failed[one.file.path]) if one.file.path in failed else one.file
-                known = self._known.get(file.path)
-                if file.error and (known is None or known.error != file.error):
-                    _log.warning("source %s: %s: %s", self.source.name, file.path, file.error)
-                feeds.saw(connection, self.principal, self.source.name, file)
-                self._known[file.path] = file
-            for path in gone:
-                feeds.forget(connection, self.principal, self.source.name, path)
-                self._known.pop(path, None)
+        files = [one.file for one in seen]
+        self._saw([self._unpublished(f, failed[f.path]) if f.path in failed else f for f in files], gone)
         if not self._backlog:
             self._in_step()
 
@@ -152,11 +142,6 @@ class FolderWatch(Watcher):
         """A file that was read and could not be published: the next scan tries it again."""
         known = self._known.get(file.path)
         return File(file.path, -1, -1, known.digest if known else None, error)
-
-    def _change(self, path: str, seen: Seen | None) -> Change:
-        labels = self.source.labels or None
-        content = seen.content if seen else None
-        return Change(self.source.knowledge, path, content, labels=labels, source=self.source.name)
 
     def _really_gone(self, paths: Sequence[str]) -> list[str]:
         """Of these paths, the known files that stay away; none where too much of the folder is gone."""

@@ -20,7 +20,7 @@ from retrieval.ledger import bases, documents, feeds
 from retrieval.ledger.database import Ledger
 from retrieval.ledger.feeds import File
 from retrieval.ledger.services import DEFAULT_TENANT, service
-from retrieval.ledger.staging import Change
+from retrieval.ledger.staging import Change, Content
 from retrieval.publish import Publisher, Push
 
 _log = logging.getLogger(__name__)
@@ -139,6 +139,22 @@ class Watcher(ABC):
         every = bases.every(connection, self.principal)
         return next((base for base in every if base.name == self.source.knowledge), None)
 
+    def _change(self, name: str, content: Content | None, labels: tuple[str, ...] | None) -> Change:
+        return Change(self.source.knowledge, name, content, labels=labels, source=self.source.name)
+
+    def _saw(self, files: Sequence[File], gone: Sequence[str] = ()) -> None:
+        """Writes down what was published, or why it was not, and forgets what is gone."""
+        with self._ledger.write() as connection:
+            for file in files:
+                known = self._known.get(file.path)
+                if file.error and (known is None or known.error != file.error):
+                    _log.warning("source %s: %s: %s", self.source.name, file.path, file.error)
+                feeds.saw(connection, self.principal, self.source.name, file)
+                self._known[file.path] = file
+            for path in gone:
+                feeds.forget(connection, self.principal, self.source.name, path)
+                self._known.pop(path, None)
+
     def _push(self, changes: Sequence[Change], *, bulk: bool) -> dict[str, str]:
         """Publishes changes as one snapshot and waits until questions find them.
 
@@ -214,7 +230,7 @@ class Watcher(ABC):
             status, error = Status.HELD, self._held
         if (status, error) != (self._status, self._error):
             self._status, self._error = status, error
-            values = {"status": status, "error": error, "lag": self.lag, "synced": time.time()}
+            values = {"status": status, "error": error, "synced": time.time()}
             with self._ledger.write() as connection:
                 feeds.update(connection, self.principal, self.source.name, **values)
 

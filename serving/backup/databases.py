@@ -15,9 +15,10 @@ from typing import Any
 
 import orjson
 from alembic.util import CommandError
-from sqlalchemy import Engine, create_engine, insert, inspect, make_url, select, update
+from sqlalchemy import Engine, insert, inspect, make_url, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
+from common.database import open_database
 from retrieval.ledger.database import Ledger
 from retrieval.ledger.schema import leases, tenants
 from serving.backup.manifest import Damaged, Refused
@@ -124,9 +125,7 @@ def _migrate(url: str) -> None:
 
 @contextmanager
 def _opened(url: str) -> Generator[Engine]:
-    parsed = make_url(url)
-    driver = "postgresql+psycopg" if parsed.drivername == "postgresql" else parsed.drivername
-    engine = create_engine(parsed.set(drivername=driver), hide_parameters=True)
+    engine = open_database(url)
     try:
         yield engine
     finally:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from sqlalchemy import Connection
 
 from retrieval.ledger.database import Ledger
 from retrieval.ledger.schema import metadata
@@ -20,13 +21,36 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     )
 
 
-def test_the_migrations_make_the_schema_that_the_code_expects(url: str) -> None:
-    """Nothing is in one and not in the other; migrating again changes nothing."""
+def as_it_began(connection: Connection) -> None:
+    """The schema of revision 0001: today's, with what later revisions brought taken back."""
+    metadata.create_all(connection)
+    for index in ("ix_editions_document", "ix_editions_revision", "ix_chunks_revision"):
+        connection.exec_driver_sql(f"DROP INDEX {index}")
+    for table in ("visibility", "editions"):
+        connection.exec_driver_sql(f"DROP INDEX ix_{table}_tenant_last_first")
+        connection.exec_driver_sql(f"CREATE INDEX ix_{table}_tenant_last ON {table} (tenant, last)")
+    for table in ("dropped", "holds"):
+        connection.exec_driver_sql(f"DROP TABLE {table}")
+    connection.exec_driver_sql("ALTER TABLE revisions DROP COLUMN blocks")
+    connection.exec_driver_sql("ALTER TABLE sources ADD COLUMN cursor TEXT")
+    connection.exec_driver_sql("ALTER TABLE sources ADD COLUMN lag DOUBLE PRECISION")
+    connection.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32) PRIMARY KEY)")
+    connection.exec_driver_sql("INSERT INTO alembic_version VALUES ('0001')")
+
+
+@pytest.mark.parametrize("older", [False, True], ids=["new", "older"])
+def test_the_ledger_has_the_schema_that_the_code_expects(url: str, older: bool) -> None:
+    """A new one, and one of the first revision that was migrated; migrating again changes nothing."""
     ledger = Ledger(url)
+    if older:
+        with ledger.write() as connection:
+            as_it_began(connection)
     for _ in range(2):
         ledger.migrate()
     with ledger.read() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        context = MigrationContext.configure(connection)
+        assert compare_metadata(context, metadata) == []
+        assert context.get_current_revision() == "0005"
     ledger.close()
 
 
