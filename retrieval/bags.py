@@ -48,7 +48,11 @@ def score(
 
 
 def coverage(question: str, texts: Sequence[str]) -> NDArray[np.float32]:
-    """For each text, the share of the weight of the question's terms that it holds: 0..1, shape `(len(texts),)`."""
+    """For each text, the share of the weight of the question's terms that it holds: 0..1, shape `(len(texts),)`.
+
+    Weights come from the terms alone and not from the index, so that the number means the same next year and says
+    nothing about what other documents hold.
+    """
     wanted = {term: analysis.weight(term) for term in analysis.terms(question)}
     total = sum(wanted.values())
     if not total:

@@ -1,7 +1,6 @@
 """The catalogs of all tenants that somebody asked for."""
 
 import threading
-from collections.abc import Iterable
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -38,11 +37,3 @@ class Catalogs:
         with self._lock:
             if only is None or self._open.get(principal.tenant) is only:
                 self._open.pop(principal.tenant, None)
-
-    def mark(self, principal: Principal, keys: Iterable[str], placed: bool) -> None:
-        """Notes which vectors Chroma finds by themselves."""
-        self.of(principal).mark(keys, placed)
-
-    def mark_only(self, principal: Principal, keys: Iterable[str], collection: str) -> None:
-        """Notes that `collection` serves, and finds these vectors and no others."""
-        self.of(principal).mark_only(keys, collection)

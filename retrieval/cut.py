@@ -19,7 +19,7 @@ import numpy as np
 from common import figures
 from common.settings import Splitter
 from retrieval.sentences import atoms
-from retrieval.text import Block, BlockKind, Document
+from retrieval.text import Block, BlockKind, Document, columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +86,6 @@ def path(title: str, heading: Sequence[str]) -> tuple[str, ...]:
 def embedded_text(title: str, piece: Piece) -> str:
     """What is embedded and indexed: a first line that says where the piece stands, then the piece."""
     return f"{' › '.join(path(title, piece.heading))}\n{piece.text}"
-
-
-def columns(text: str) -> int:
-    """The width of `text`: a Chinese or Japanese character counts as two."""
-    return len(text) + sum(character >= "\u2e80" for character in text)
 
 
 def _sections(document: Document) -> Iterator[tuple[tuple[str, ...], list[Block]]]:

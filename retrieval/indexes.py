@@ -153,7 +153,7 @@ class Indexes:
                 with self.ledger.write() as connection:
                     fence(connection)
                     embeddings.move(connection, principal, fingerprint, old, fresh, until)
-                self.catalogs.mark_only(principal, found, fresh)
+                self.catalogs.of(principal).mark_only(found, fresh)
             self._left_behind.append((time.monotonic() + _STILL_ASKED, old))
             self._in_vain.pop(old, None)
         self._took("crowded", principal, began)  # so that a large collection is not built again and again
@@ -358,7 +358,7 @@ class Indexes:
                 if collection != self._pointer(connection, principal):
                     collection = None  # another serves since, and lacks them
                 embeddings.place(connection, principal, self.embedder.fingerprint, keys, collection)
-            self.catalogs.mark(principal, keys, collection is not None)
+            self.catalogs.of(principal).mark(keys, collection is not None)
 
     def _note_lost(self, principal: Principal, collection: str) -> bool:
         """Notes what Chroma has lost. Returns whether it lost anything: where not, it holds all and doesn't find it."""

@@ -33,17 +33,8 @@ class Sent:
 
 def identity(sent: Sent) -> str:
     """A digest of all that was sent: two of the same, cut by the same strategy, make the same chunks."""
-    return digest_of(
-        {
-            "digest": digest(sent.data),
-            "media_type": sent.media_type,
-            "title": sent.title,
-            "lang": sent.lang,
-            "metadata": sent.metadata,
-            "effective_from": sent.effective_from,
-            "effective_until": sent.effective_until,
-        }
-    )
+    said = {name: getattr(sent, name) for name in Sent.__slots__ if name != "data"}
+    return digest_of(said | {"digest": digest(sent.data)})
 
 
 def take(name: str, sent: Sent) -> Content:

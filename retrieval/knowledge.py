@@ -57,7 +57,7 @@ class Knowledge:
         choices = Choices(chosen)
         self.publisher = Publisher(self.serving, choices)
         self.recut = Recut(ledger, self.publisher, choices)
-        self.search = Search(self.indexes, self.catalogs, reranker=reranker, choices=choices, serving=self.serving)
+        self.search = Search(self.indexes, reranker=reranker, choices=choices, serving=self.serving)
         self.sources: list[Watcher] = [
             FolderWatch(source, ledger, self.publisher)
             if isinstance(source, FolderSource)

@@ -16,11 +16,11 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+import tantivy
+from tantivy import Occur, Query
 
 from retrieval import analysis
-from retrieval.bags import Bag, bag_of, coverage, score
+from retrieval.bags import Bag, bag_of, score
 
 _log = logging.getLogger(__name__)
 
@@ -55,8 +55,6 @@ class Lexical:
 
     def add(self, rows: Iterable[tuple[str, str, str, str]]) -> None:
         """Adds `(chunk id, tenant, knowledge, text)`; a chunk that is there already is left as it is."""
-        import tantivy
-
         with self._lock:
             searcher = self._index.searcher()
             for chunk, tenant, knowledge, text in rows:
@@ -120,14 +118,6 @@ class Lexical:
         best = sorted(zip(bags, found.tolist(), strict=True), key=lambda entry: -entry[1])
         return [(chunk, got) for chunk, got in best if got > 0 and (kept is None or chunk in kept)][:limit]
 
-    def coverage(self, question: str, texts: Sequence[str]) -> NDArray[np.float32]:
-        """For each text, the share of the weight of the question's terms that it holds: 0..1, shape `(len(texts),)`.
-
-        Weights come from the terms alone and not from the index, so that the number means the same next year and
-        says nothing about what other documents hold.
-        """
-        return coverage(question, texts)
-
     def count(self) -> int:
         """How many chunks are committed."""
         return int(self._index.searcher().num_docs)
@@ -164,8 +154,6 @@ class Lexical:
             self._abandon_writer()
 
     def _candidates(self, searcher: Any, scopes: list[str], wanted: list[str], limit: int) -> dict[str, Bag]:
-        from tantivy import Occur, Query
-
         schema = self._index.schema
         words = Query.boolean_query([(Occur.Should, Query.term_query(schema, "terms", term)) for term in wanted])
         return self._fetch(
@@ -174,8 +162,6 @@ class Lexical:
 
     def _known(self, scopes: list[str], chunks: Collection[str]) -> dict[str, Bag]:
         """The bags of `chunks` within `scopes`; those that were used before come from memory."""
-        from tantivy import Occur, Query
-
         known = {
             chunk: bag for scope in scopes for chunk in chunks if (bag := self._bags.get((scope, chunk))) is not None
         }
@@ -186,8 +172,6 @@ class Lexical:
         return known
 
     def _within(self, scopes: list[str]) -> Any:
-        from tantivy import Query
-
         return Query.const_score_query(Query.term_set_query(self._index.schema, "scope", scopes), 0.0)
 
     def _fetch(self, searcher: Any, query: Any, limit: int) -> dict[str, Bag]:
@@ -239,8 +223,6 @@ class Lexical:
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def _open(self) -> Any:
-        import tantivy
-
         version = self._directory / _VERSION_FILE
         if self._directory.exists() and (not version.exists() or version.read_text() != str(analysis.VERSION)):
             self._wipe()
@@ -252,7 +234,7 @@ class Lexical:
         index = tantivy.Index(builder.build(), path=str(self._directory))
         index.register_tokenizer("words", tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).build())
         index.config_reader("manual", 1)
-        index.searcher().search(tantivy.Query.all_query(), 1)
+        index.searcher().search(Query.all_query(), 1)
         version.write_text(str(analysis.VERSION))
         return index
 

@@ -50,7 +50,7 @@ class Neighbours:
         except VectorsUnavailable:
             return {}
         placed = catalog.placed
-        fetched = [row for key, _ in answer if (row := catalog.keys.get(key, len(placed))) < len(placed)]
+        fetched = [row for key in answer if (row := catalog.keys.get(key, len(placed))) < len(placed)]
         vector_of = catalog.column("vector")[rows]
         rows, vector_of = rows[vector_of >= 0], vector_of[vector_of >= 0]
         trusted, candidate = np.zeros(len(placed), dtype=np.bool_), ~placed

@@ -26,7 +26,7 @@ PPTX = f"{_OFFICE}.presentationml.presentation"
 XLSX = f"{_OFFICE}.spreadsheetml.sheet"
 _APART = {PDF: "pdf", DOCX: "docx", PPTX: "pptx", XLSX: "xlsx"}
 
-_SUFFIXES = {
+SUFFIXES = {
     ".md": "text/markdown",
     ".markdown": "text/markdown",
     ".txt": "text/plain",
@@ -55,7 +55,7 @@ _TAGS = {
 
 def media_type_of(filename: str) -> str | None:
     """The media type that a file's name promises, or None for one that no reader takes."""
-    return _SUFFIXES.get(PurePath(filename).suffix.lower())
+    return SUFFIXES.get(PurePath(filename).suffix.lower())
 
 
 def is_slow(media_type: str) -> bool:
@@ -86,7 +86,7 @@ def read(data: bytes, media_type: str, *, title: str | None = None, lang: str | 
     elif kind in _APART:
         read_apart(_APART[kind], data, out)
     else:
-        known = ", ".join(sorted({*_SUFFIXES.values()}))
+        known = ", ".join(sorted({*SUFFIXES.values()}))
         raise UnsupportedMedia(f"Documents of type {kind[:80]!r} can't be read.", f"Send one of {known}.")
     return _document(out, title, lang)
 

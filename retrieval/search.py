@@ -19,8 +19,8 @@ from common.evidence import WEAK_BELOW, Evidence, Findings
 from common.language import family_of, language_of
 from common.principal import Principal
 from common.prompt import fence
+from retrieval.bags import coverage
 from retrieval.catalog import Catalog, Mask, check_filters
-from retrieval.catalogs import Catalogs
 from retrieval.choices import Choices
 from retrieval.embed import Embedder
 from retrieval.fuse import BEST, confidence, fuse_apart, merge
@@ -48,7 +48,6 @@ class Search:
     def __init__(
         self,
         indexes: Indexes,
-        catalogs: Catalogs,
         exact_up_to: int = EXACT_UP_TO,
         reranker: Reranker | None = None,
         choices: Choices | None = None,
@@ -188,7 +187,7 @@ class Search:
     ) -> dict[int, float]:
         """How likely each of `found` is to answer, by its row."""
         cosines = exact(catalog, asked, np.array(list(found), dtype=np.int64), len(found))
-        shares = self._serving.now.terms.coverage(question, [embedded_text_of(chunk) for chunk in found.values()])
+        shares = coverage(question, [embedded_text_of(chunk) for chunk in found.values()])
         asked_in = language_of(question)
         rivalled = family_of(asked_in) in {family_of(chunk.lang) for chunk in found.values()}
         return {

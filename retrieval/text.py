@@ -44,3 +44,8 @@ class Document:
     lang: Language
     pages: int | None = None
     effective: tuple[str | None, str | None] = None, None
+
+
+def columns(text: str) -> int:
+    """The width of `text`: a Chinese or Japanese character counts as two."""
+    return len(text) + sum(character >= "\u2e80" for character in text)

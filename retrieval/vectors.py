@@ -8,15 +8,13 @@ Chroma has no authentication: it must listen on loopback or a private network on
 """
 
 import contextlib
-import http.client
-import queue
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
-from urllib.parse import urlsplit
 
+import httpx
 import numpy as np
 import orjson
 from numpy.typing import NDArray
@@ -46,20 +44,12 @@ class Vectors:
     """A client of one Chroma server. Thread-safe; connections are kept and shared."""
 
     def __init__(self, url: str, timeout: float = 10.0) -> None:
-        parts = urlsplit(url)
-        self._address = parts.hostname or "127.0.0.1", parts.port or 8000
+        # A proxy of the environment is not asked for what is on a private network.
+        self._http = httpx.Client(base_url=url, timeout=timeout, trust_env=False)
         self._timeout = timeout
-        self._idle: queue.LifoQueue[http.client.HTTPConnection] = queue.LifoQueue()
         self._ids: dict[str, str] = {}
         self._lock = threading.Lock()
         self._silent_until = 0.0
-
-    def alive(self) -> bool:
-        try:
-            self._call("GET", "/api/v2/heartbeat")
-        except VectorsUnavailable:
-            return False
-        return True
 
     def add(self, collection: str, vectors: Mapping[str, Vector]) -> None:
         """Adds vectors under their keys; those that are there already stay as they are."""
@@ -68,14 +58,10 @@ class Vectors:
             body = {"ids": list(some), "embeddings": [vector.tolist() for vector in some.values()]}
             self._in(collection, "add", body)
 
-    def query(self, collection: str, vectors: Sequence[Vector], count: int) -> list[list[tuple[str, float]]]:
-        """For each vector its `count` neighbours, the nearest first: key and cosine."""
-        body = {"query_embeddings": [v.tolist() for v in vectors], "n_results": count, "include": ["distances"]}
-        found = self._in(collection, "query", body)
-        return [
-            [(key, 1.0 - distance) for key, distance in zip(keys, distances, strict=True)]
-            for keys, distances in zip(found["ids"], found["distances"], strict=True)
-        ]
+    def query(self, collection: str, vectors: Sequence[Vector], count: int) -> list[list[str]]:
+        """For each vector the keys of its `count` neighbours, the nearest first."""
+        body = {"query_embeddings": [v.tolist() for v in vectors], "n_results": count, "include": []}
+        return self._in(collection, "query", body)["ids"]
 
     def found(self, collection: str, vectors: Mapping[str, Vector]) -> set[str]:
         """Of these vectors, the keys that are found by asking for the vector itself."""
@@ -83,9 +69,7 @@ class Vectors:
         items = iter(vectors.items())
         while some := dict(islice(items, _ASKED_AT_ONCE)):
             answers = self.query(collection, list(some.values()), _FOUND_WITHIN)
-            for key, answer in zip(some, answers, strict=True):
-                if key in (other for other, _ in answer):
-                    found.add(key)
+            found.update(key for key, answer in zip(some, answers, strict=True) if key in answer)
         return found
 
     def count(self, collection: str) -> int:
@@ -109,8 +93,7 @@ class Vectors:
         self._ids.pop(collection, None)
 
     def close(self) -> None:
-        while not self._idle.empty():
-            self._idle.get_nowait().close()
+        self._http.close()
 
     def _in(self, collection: str, verb: str, body: Any) -> Any:
         """Calls a collection by its id; when Chroma was emptied and knows that id no longer, by its new one."""
@@ -136,35 +119,21 @@ class Vectors:
         if self._silent_until:
             self._silent_until = now + self._timeout  # one tries, and the others go on without
         data = None if body is None else orjson.dumps(body)
-        for fresh in (False, True):
-            connection = self._connection(fresh)
+        for _ in range(2):  # an idle connection may have been closed by the other side
             try:
-                connection.request(method, path, data, {"content-type": "application/json"})
-                response = connection.getresponse()
-                status, answer = response.status, response.read()
-            except TimeoutError:
-                connection.close()
+                answer = self._http.request(method, path, content=data, headers={"content-type": "application/json"})
+            except httpx.TimeoutException:
                 self._silent_until = time.monotonic() + _LEFT_ALONE
                 raise VectorsUnavailable from None
-            except (OSError, http.client.HTTPException):
-                connection.close()  # an idle connection may have been closed by the other side: once more on a new one
+            except httpx.TransportError:
                 continue
-            self._idle.put(connection)
             self._silent_until = 0.0
-            if status == 404:
+            if answer.status_code == 404:
                 raise _UnknownCollection
-            if status >= 400:
+            if answer.status_code >= 400:
                 raise VectorsUnavailable
-            return orjson.loads(answer) if answer else None
+            return orjson.loads(answer.content) if answer.content else None
         raise VectorsUnavailable
-
-    def _connection(self, fresh: bool) -> http.client.HTTPConnection:
-        try:
-            if not fresh:
-                return self._idle.get_nowait()
-        except queue.Empty:
-            pass
-        return http.client.HTTPConnection(*self._address, timeout=self._timeout)
 
 
 class _UnknownCollection(VectorsUnavailable):

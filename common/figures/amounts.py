@@ -121,7 +121,7 @@ def _second(c: Cursor, at: int, *, money: bool = False) -> tuple[int, Number, in
     return after, found, found.end
 
 
-def with_range(c: Cursor, start: int, at: int, left: Number) -> list[Mark]:
+def with_range(c: Cursor, start: int, left: Number) -> list[Mark]:
     """Read a range whose first number has no unit of its own (3–5 %, 1〜3万円, three to five days).
 
     The first number takes the unit of the second, and its scale where the first is written as the smaller number.
@@ -169,7 +169,7 @@ def counted(c: Cursor, start: int, at: int) -> tuple[list[Mark], int]:
     parts = fraction(c, start, found)
     if parts:
         return parts, parts[-1].end
-    marks = with_range(c, start, at, found) or share(c, at, found)
+    marks = with_range(c, start, found) or share(c, at, found)
     if marks:
         if negative:
             marks[0] = _negated(marks[0])

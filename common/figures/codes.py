@@ -116,7 +116,7 @@ def code(c: Cursor, at: int) -> tuple[list[Mark], int]:
             break
     text = c.text[at:end]
     folded = text.upper()
-    far = _past(c, end)
+    far = identifier_end(c, end)
     has_digit = any(is_digit(mark) for mark in text)
     if not has_digit or lower > 2 or len(text) > 32 or far > end or folded in _NAMES:
         return [], max(far, end)
@@ -128,16 +128,11 @@ def code(c: Cursor, at: int) -> tuple[list[Mark], int]:
     return [Mark(at, end, Kind.CODE, folded)], end
 
 
-def _past(c: Cursor, end: int) -> int:
-    """Return the end of the identifier that goes on at `end` with `_`, `@` or `.` and a letter or digit."""
+def identifier_end(c: Cursor, end: int) -> int:
+    """Return the end of the identifier that goes on at `end`: letters, digits, `_`, and `.` or `-` between them."""
     while (mark := c.at(end)) and mark.isascii():
         after = c.at(end + 1) if mark in "._-" else ""
         if not (mark.isalnum() or mark == "_" or (after and after.isascii() and after.isalnum())):
             break
         end += 1
     return end
-
-
-def identifier_end(c: Cursor, at: int) -> int:
-    """Return the end of the identifier at `at`: letters, digits, and `.`, `_`, `-` between them."""
-    return _past(c, at)

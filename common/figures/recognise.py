@@ -155,7 +155,7 @@ def _at_han(c: Cursor, at: int) -> tuple[list[Mark], int]:
             return marks, marks[-1].end
     if found.bad:
         return [], found.end
-    marks = amounts.with_range(c, at, at, found)
+    marks = amounts.with_range(c, at, found)
     if marks:
         return marks, marks[-1].end
     after = suffixes.suffix(c, found.end, found)
@@ -179,7 +179,7 @@ def _at_word(c: Cursor, at: int, word: str) -> tuple[list[Mark], int]:
     found = numerals.number(c, at)
     if found is None:
         return [], at + len(word)
-    if marks := amounts.with_range(c, at, at, found) or amounts.share(c, at, found):
+    if marks := amounts.with_range(c, at, found) or amounts.share(c, at, found):
         return marks, marks[-1].end
     after = suffixes.suffix(c, found.end, found)
     if after is not None:

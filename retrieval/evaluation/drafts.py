@@ -11,6 +11,7 @@ from common.figures import find
 from common.language import language_of
 from retrieval.bags import coverage
 from retrieval.evaluation.questions import Origin, Question
+from retrieval.text import columns
 
 _ASK = {
     "en": "Write one question in English that a customer would ask and that the following text answers. "
@@ -34,7 +35,7 @@ def passages(texts: Mapping[str, str], count: int, seed: int) -> list[tuple[str,
     """Up to `count` paragraphs as (document, paragraph), a document after the other, each time a drawn one."""
     rng = random.Random(seed)  # noqa: S311 # a sample that can be drawn again, no secret
     left = {
-        name: [p for p in text.split("\n\n") if _SHORTEST <= _columns(p) <= _LONGEST] for name, text in texts.items()
+        name: [p for p in text.split("\n\n") if _SHORTEST <= columns(p) <= _LONGEST] for name, text in texts.items()
     }
     for some in left.values():
         rng.shuffle(some)
@@ -52,7 +53,7 @@ def fitting(answer: str, document: str, passage: str) -> Question | None:
     lines: Sequence[str] = [
         line.strip().strip("\"'「」“”*-").strip() for line in answer.strip().splitlines() if line.strip()
     ]
-    if len(lines) != 1 or not 8 <= _columns(lines[0]) <= 240 or not lines[0].endswith(_ENDS):
+    if len(lines) != 1 or not 8 <= columns(lines[0]) <= 240 or not lines[0].endswith(_ENDS):
         return None
     text, lang = lines[0], language_of(passage)
     stated = find(passage)
@@ -62,7 +63,3 @@ def fitting(answer: str, document: str, passage: str) -> Question | None:
     if stated and all(figure.text in told for figure in stated):
         return None
     return Question(text, lang, document, passage=passage, origin=Origin.DRAFTED)
-
-
-def _columns(text: str) -> int:
-    return len(text) + sum(character >= "\u2e80" for character in text)

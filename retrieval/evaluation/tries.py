@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from common.language import family_of, language_of
 from retrieval import analysis
 from retrieval.bags import bag_of, coverage, score
-from retrieval.cut import Strategy, columns, cut, embedded_text
+from retrieval.cut import Strategy, cut, embedded_text
 from retrieval.evaluation.questions import Question, Shown, answered_at
 from retrieval.evaluation.scratch import Scratch
 from retrieval.fuse import BEST, Weights, confidence, fuse_apart, merge
-from retrieval.text import Document
+from retrieval.text import Document, columns
 
 HALF = 2_560
 """Four chunks of the default size: what an assistant with the default `top_k` answers from."""

@@ -6,8 +6,8 @@ would delay every question, and one malicious page would end it.
 
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import orjson
@@ -39,22 +39,12 @@ def read_apart(reader: str, data: bytes, out: Builder, most_seconds: float = MOS
     out.title, out.lang, out.pages = answer["title"], answer["lang"], answer["pages"]
 
 
-def _pdf() -> Callable[[bytes, Builder], None]:
-    from retrieval.readers.pdf import read_pdf
-
-    return read_pdf
-
-
-def _office(name: str) -> Callable[[], Callable[[bytes, Builder], None]]:
-    def load() -> Callable[[bytes, Builder], None]:
-        from retrieval.readers import office
-
-        return getattr(office, name)
-
-    return load
-
-
-READERS = {"pdf": _pdf, "docx": _office("read_docx"), "pptx": _office("read_pptx"), "xlsx": _office("read_xlsx")}
+READERS = {
+    "pdf": "retrieval.readers.pdf:read_pdf",
+    "docx": "retrieval.readers.office:read_docx",
+    "pptx": "retrieval.readers.office:read_pptx",
+    "xlsx": "retrieval.readers.office:read_xlsx",
+}
 
 
 def _main() -> None:
@@ -68,7 +58,7 @@ def _main() -> None:
 def _read(reader: str, data: bytes) -> dict[str, Any]:
     out = Builder()
     try:
-        READERS[reader]()(data, out)
+        resolve_name(READERS[reader])(data, out)
     except InvalidRequest as error:
         return {"what": str(error)}
     except Exception:

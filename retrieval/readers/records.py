@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from retrieval.readers.builder import Builder
@@ -44,7 +44,7 @@ def _walk(value: Any, name: str, level: int, out: Builder) -> None:
         raise unreadable("The JSON is nested too deeply.", f"Send it with at most {_DEEPEST} levels.")
     if isinstance(value, list):
         for entry in value:
-            if isinstance(entry, dict) and _is_flat(entry):
+            if isinstance(entry, dict) and _are_scalars(entry.values()):
                 out.row(list(entry), [_scalar(cell) for cell in entry.values()])
             elif isinstance(entry, (dict, list)):
                 _walk(entry, name, level + 1, out)
@@ -55,7 +55,7 @@ def _walk(value: Any, name: str, level: int, out: Builder) -> None:
         out.paragraph(_scalar(value))
         return
     flat = {key: entry for key, entry in value.items() if not isinstance(entry, (dict, list))}
-    flat |= {key: _joined(entry) for key, entry in value.items() if isinstance(entry, list) and _all_scalars(entry)}
+    flat |= {key: _joined(entry) for key, entry in value.items() if isinstance(entry, list) and _are_scalars(entry)}
     out.row(list(flat), [_scalar(entry) for entry in flat.values()])
     for key, entry in value.items():
         if key not in flat:
@@ -63,12 +63,8 @@ def _walk(value: Any, name: str, level: int, out: Builder) -> None:
             _walk(entry, key, level + 1, out)
 
 
-def _is_flat(entry: Mapping[str, Any]) -> bool:
-    return not any(isinstance(value, (dict, list)) for value in entry.values())
-
-
-def _all_scalars(entries: list[Any]) -> bool:
-    return not any(isinstance(entry, (dict, list)) for entry in entries)
+def _are_scalars(values: Iterable[Any]) -> bool:
+    return not any(isinstance(value, (dict, list)) for value in values)
 
 
 def _joined(entries: list[Any]) -> str:

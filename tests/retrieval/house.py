@@ -23,7 +23,7 @@ from retrieval.ledger import bases
 from retrieval.ledger.database import Ledger
 from retrieval.ledger.staging import Change
 from retrieval.publish import Published, Push
-from retrieval.vectors import Vectors
+from retrieval.vectors import Vectors, VectorsUnavailable
 
 
 class WordEmbedder:
@@ -69,7 +69,7 @@ class Chroma:
         command = [str(program), "run", "--path", str(self.path), "--host", "127.0.0.1", "--port", str(self.port)]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         probe = Vectors(self.url)
-        until(probe.alive, 120)
+        until(lambda: _answers(probe), 120)
         probe.close()
 
     @property
@@ -83,6 +83,14 @@ class Chroma:
             self._process.wait()
         if empty:
             shutil.rmtree(self.path, ignore_errors=True)
+
+
+def _answers(vectors: Vectors) -> bool:
+    try:
+        vectors.names()
+    except VectorsUnavailable:
+        return False
+    return True
 
 
 def until(true: Callable[[], Any], seconds: float = 20) -> Any:

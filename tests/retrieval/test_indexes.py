@@ -12,7 +12,7 @@ from sqlalchemy import select
 from retrieval import indexes, vectors
 from retrieval.ledger import embeddings, schema
 from retrieval.search import Search
-from retrieval.vectors import Vectors
+from retrieval.vectors import Vectors, VectorsUnavailable
 from tests.retrieval.house import Chroma, House, until
 
 FRUIT = ("apple", "banana", "cherry", "date", "elderberry", "fig")
@@ -150,7 +150,8 @@ def test_a_chroma_that_hangs_is_asked_once_in_a_while(monkeypatch: pytest.Monkey
             monkeypatch.setattr(vectors, "_LEFT_ALONE", left_alone)
             hung._silent_until = 0.0
             for _ in range(3):
-                assert not hung.alive()
+                with pytest.raises(VectorsUnavailable):
+                    hung.names()
             for _ in range(times):
                 hangs.accept()[0].close()
             asked += times
@@ -163,7 +164,7 @@ def test_a_chroma_that_hangs_is_asked_once_in_a_while(monkeypatch: pytest.Monkey
 def test_large_sets_are_searched_by_chroma_and_agree_with_the_exact_search(filled: House) -> None:
     """Above the limit Chroma answers, and what it lacks is searched exactly beside it."""
     exact = filled.texts("the cherry costs")
-    by_chroma = Search(filled.knowledge.indexes, filled.knowledge.catalogs, exact_up_to=0)
+    by_chroma = Search(filled.knowledge.indexes, exact_up_to=0)
     found = by_chroma.search(filled.me, ["kb"], "the cherry costs", top_k=20)
     assert [one.text for one in found.evidence] == exact
 
@@ -198,7 +199,7 @@ def test_a_damaged_matrix_is_read_again_from_the_ledger(filled: House, damage: s
 
 def test_one_document_changed_many_times_stays_findable(filled: House) -> None:
     """Dead versions crowd the neighbours of the live one; the exact search is the way out."""
-    by_chroma = Search(filled.knowledge.indexes, filled.knowledge.catalogs, exact_up_to=0)
+    by_chroma = Search(filled.knowledge.indexes, exact_up_to=0)
     for group in range(5):
         futures = [filled.send("apple.md", f"The apple costs {group * 10 + n} yen.") for n in range(10)]
         for future in futures:

@@ -103,7 +103,7 @@ def test_chroma_is_never_sent_a_where(filled: tuple[Knowledge, Any]) -> None:
     """It would scan the collection, and it would learn who may read what."""
     knowledge, _ = filled
     assert isinstance(knowledge.vectors, Recorded)
-    search = Search(knowledge.indexes, knowledge.catalogs, exact_up_to=0)
+    search = Search(knowledge.indexes, exact_up_to=0)
     me = someone("bench", "half")
     search.search(me, ["kb"], "Item 3", filters={"lang": "en", "document": ["0.md"], "source": "push"})
     sent = [body for body in knowledge.vectors.bodies if isinstance(body, dict)]

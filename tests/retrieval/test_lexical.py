@@ -6,6 +6,7 @@ import pytest
 
 from retrieval import analysis
 from retrieval.analysis import terms
+from retrieval.bags import coverage
 from retrieval.lexical import Lexical
 
 TEXTS = {
@@ -179,10 +180,10 @@ def test_another_analysis_begins_empty(index: Lexical, tmp_path: Path, monkeypat
     assert Lexical(tmp_path / "terms").count() == 0
 
 
-def test_coverage_is_the_share_of_what_the_question_says(index: Lexical) -> None:
+def test_coverage_is_the_share_of_what_the_question_says() -> None:
     """Particles and question words weigh little; nothing shared is 0, everything is 1."""
-    shares = index.coverage("定期預金の金利は", ["定期預金の金利は年0.25％", "普通預金の手数料は無料", "Card fees"])
+    shares = coverage("定期預金の金利は", ["定期預金の金利は年0.25％", "普通預金の手数料は無料", "Card fees"])
     assert shares[0] == 1
     assert 0 < shares[1] < 0.5
     assert shares[2] == 0
-    assert index.coverage("？", ["text"]).tolist() == [0]
+    assert coverage("？", ["text"]).tolist() == [0]

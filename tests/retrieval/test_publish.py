@@ -206,7 +206,7 @@ def test_every_answer_comes_from_one_snapshot_while_others_are_published(
     last = both(0)
     last.result(30)
     if by_chroma:
-        house.knowledge.search = Search(house.knowledge.indexes, house.knowledge.catalogs, exact_up_to=0)
+        house.knowledge.search = Search(house.knowledge.indexes, exact_up_to=0)
     stop = threading.Event()
     seen: list[set[str]] = []
     failed: list[BaseException] = []

@@ -37,7 +37,7 @@ def collection(house: House) -> str:
 
 def by_chroma(house: House, question: str) -> list[str]:
     """What Chroma's way finds, whatever the size of the allowed set."""
-    search = Search(house.knowledge.indexes, house.knowledge.catalogs, exact_up_to=0)
+    search = Search(house.knowledge.indexes, exact_up_to=0)
     return [one.text for one in search.search(house.me, ["kb"], question, top_k=20).evidence]
 
 

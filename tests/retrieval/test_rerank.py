@@ -54,7 +54,7 @@ def endpoint() -> Generator[Callable[..., Endpoint]]:
 def reranked(filled: House, endpoint: Callable[..., Endpoint]) -> Callable[..., Search]:
     """A search over `filled` that asks the endpoint at a URL."""
     knowledge = filled.knowledge
-    return lambda url, **more: Search(knowledge.indexes, knowledge.catalogs, reranker=endpoint(url, **more))
+    return lambda url, **more: Search(knowledge.indexes, reranker=endpoint(url, **more))
 
 
 @pytest.mark.parametrize("path", ["/score", "/v1/score", "/rerank", "/v1/rerank", "/v2/rerank/"])
