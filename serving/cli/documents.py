@@ -8,28 +8,17 @@ from typing import Any
 from serving.cli.client import Client, Reply, ServiceError, path
 from serving.cli.command import Usage
 
-MEDIA_TYPES = {
-    ".md": "text/markdown",
-    ".markdown": "text/markdown",
-    ".txt": "text/plain",
-    ".html": "text/html",
-    ".htm": "text/html",
-    ".csv": "text/csv",
-    ".json": "application/json",
-    ".pdf": "application/pdf",
-    ".docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-    ".pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
-    ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-}
 WAIT_SECONDS = 30
 _POLL_SECONDS = 0.5
 
 
 def media_type(file: Path) -> str:
     """Raises Usage for a kind of file that is not read."""
-    kind = MEDIA_TYPES.get(file.suffix.lower())
+    from retrieval.read import SUFFIXES, media_type_of
+
+    kind = media_type_of(file.name)
     if kind is None:
-        raise Usage(f"`{file}` is of a kind that can't be read. Readable are {' '.join(MEDIA_TYPES)}.")
+        raise Usage(f"`{file}` is of a kind that can't be read. Readable are {' '.join(SUFFIXES)}.")
     return kind
 
 
@@ -39,10 +28,12 @@ def files_of(given: Sequence[Path]) -> list[tuple[str, Path]]:
     A file's id is its name; a file's in a folder is its path in that folder, as the folder source names it. Hidden
     files and other kinds of file are passed over in folders. Raises Usage for what does not exist or can't be read.
     """
+    from retrieval.read import SUFFIXES
+
     found: list[tuple[str, Path]] = []
     for entry in given:
         if entry.is_dir():
-            inside = (f for f in sorted(entry.rglob("*")) if f.is_file() and f.suffix.lower() in MEDIA_TYPES)
+            inside = (f for f in sorted(entry.rglob("*")) if f.is_file() and f.suffix.lower() in SUFFIXES)
             found += [
                 (f.relative_to(entry).as_posix(), f)
                 for f in inside
@@ -57,7 +48,7 @@ def files_of(given: Sequence[Path]) -> list[tuple[str, Path]]:
     if twice:
         raise Usage(f"Several files would become the document `{min(twice)}`. Add them one by one with --id.")
     if not found:
-        raise Usage(f"Nothing to add. Readable are {' '.join(MEDIA_TYPES)}.")
+        raise Usage(f"Nothing to add. Readable are {' '.join(SUFFIXES)}.")
     return found
 
 

@@ -23,7 +23,7 @@ from common.settings import FolderSource, Section, Settings, SqlSource
 from common.settings import Guard as GuardPolicy
 from retrieval.cut import DEFAULT as STRATEGY
 from retrieval.ledger.operations import State
-from retrieval.read import _SUFFIXES as SUFFIXES
+from retrieval.read import SUFFIXES
 from retrieval.search import EXACT_UP_TO
 from retrieval.sources.watch import Status as SourceStatus
 from serving import metrics
