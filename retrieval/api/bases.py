@@ -45,7 +45,7 @@ def put(
 @router.delete("/knowledge/{kb}")
 async def remove(service: Service, caller: Caller, kb: str, response: Response, wait: float = 30.0) -> dict[str, Any]:
     future = service.publisher.drop(caller, kb)
-    return accepted(response, await settle(service, caller, future, wait, lambda n: {"knowledge": kb, "snapshot": n}))
+    return await settle(service, caller, response, future, wait, lambda n: {"knowledge": kb, "snapshot": n})
 
 
 @router.post("/knowledge/{kb}:publish")
@@ -58,27 +58,19 @@ async def publish(
     wait: float = 30.0,
 ) -> dict[str, Any]:
     future = service.publisher.publish_staged(caller, kb, (said.message or "")[:2000])
-    return accepted(response, await settle(service, caller, future, wait, lambda n: {"snapshot": n}))
+    return await settle(service, caller, response, future, wait, lambda n: {"snapshot": n})
 
 
 @router.post("/knowledge:rebuild")
 async def rebuild(service: Service, caller: Caller, response: Response, wait: float = 30.0) -> dict[str, Any]:
     future = service.publisher.rebuild(caller)
-    return accepted(response, await settle(service, caller, future, wait, lambda built: dict[str, Any](built)))
+    return await settle(service, caller, response, future, wait, lambda built: dict[str, Any](built))
 
 
 @router.get("/operations/{id_}")
 def operation(service: Service, caller: Caller, id_: str) -> dict[str, Any]:
     with service.ledger.read() as connection:
         return operations.get(connection, caller, id_)
-
-
-def accepted(response: Response, settled: dict[str, Any] | str) -> dict[str, Any]:
-    """The result, or 202 and the operation that will have it."""
-    if isinstance(settled, str):
-        response.status_code = 202
-        return {"operation": settled}
-    return settled
 
 
 def _shown(base: Base) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from fastapi import APIRouter, Query, Request, Response
 from common.canonical import digest
 from common.errors import InvalidRequest
 from common.principal import Principal
-from retrieval.api.bases import accepted
 from retrieval.api.batches import Line, answers, moment_of, read_lines
 from retrieval.api.requests import Caller, Service, body, in_thread, settle
 from retrieval.intake import Sent, check_name, take
@@ -146,7 +145,7 @@ def _remember(service: Knowledge, caller: Principal, key: str | None, sent: str,
 
 
 async def _push(service: Knowledge, caller: Principal, push: Push, wait: float, response: Response) -> dict[str, Any]:
-    settled = accepted(response, await settle(service, caller, service.publisher.push(push), wait, _result))
+    settled = await settle(service, caller, response, service.publisher.push(push), wait, _result)
     if settled.pop("created", False):
         response.status_code = 201
     if "revision" in settled:

@@ -4,7 +4,6 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from retrieval.api.bases import accepted
 from retrieval.api.requests import Caller, Service, settle
 
 router = APIRouter(prefix="/v1/embedders")
@@ -29,4 +28,4 @@ def every(service: Service, caller: Caller) -> dict[str, Any]:
 @router.post(":switch")
 async def switch(service: Service, caller: Caller, response: Response, wait: float = 30.0) -> dict[str, Any]:
     future = service.publisher.switch_embedder()
-    return accepted(response, await settle(service, caller, future, wait, lambda made: {"fingerprint": made}))
+    return await settle(service, caller, response, future, wait, lambda made: {"fingerprint": made})

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Annotated, Any, TypeVar
 
-from fastapi import Depends, Request
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from fastapi import Depends, Request, Response
+from pydantic import AfterValidator, BaseModel
 
 from common.errors import TooLarge
 from common.fields import Model, parse
@@ -44,10 +44,8 @@ def _without_nul(text: str) -> str:
 Text = Annotated[str, AfterValidator(_without_nul)]
 
 
-class Fields(BaseModel):
+class Fields(BaseModel, strict=True):
     """What a body may say. Null is as good as absent, and nothing is taken for what it is not: `true` is no number."""
-
-    model_config = ConfigDict(strict=True)
 
 
 def sent(model: type[Model]) -> Any:
@@ -75,9 +73,14 @@ async def in_thread(run: Callable[[], T], pool: Executor | None = None) -> T:
 
 
 async def settle(
-    service: Knowledge, principal: Principal, future: Future[T], wait: float, result: Callable[[T], dict[str, Any]]
-) -> dict[str, Any] | str:
-    """The result of a writer's job, or the id of an operation where it takes longer than `wait` seconds."""
+    service: Knowledge,
+    principal: Principal,
+    response: Response,
+    future: Future[T],
+    wait: float,
+    result: Callable[[T], dict[str, Any]],
+) -> dict[str, Any]:
+    """The result of a writer's job; 202 and the operation that will have it where it takes longer than `wait` s."""
     waiting = asyncio.wrap_future(future)  # never cancelled: that would reach back to a job that has not begun
     waiting.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # where nobody waits for it
     done, _ = await asyncio.wait([waiting], timeout=min(max(0.0, wait), LONGEST_WAIT))  # NaN is 0
@@ -90,7 +93,8 @@ async def settle(
         future.add_done_callback(lambda ended: _finish(service, principal, id_, ended, result))
         return id_
 
-    return await in_thread(begin)
+    response.status_code = 202
+    return {"operation": await in_thread(begin)}
 
 
 def _finish(

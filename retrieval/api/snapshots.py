@@ -6,7 +6,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 
 from common.errors import NotFound
-from retrieval.api.bases import accepted
 from retrieval.api.requests import Caller, Fields, Service, Text, sent, settle
 from retrieval.ledger import snapshots, tenants
 from retrieval.ledger.schema import MOST
@@ -56,7 +55,7 @@ async def restore(
     wait: float = 30.0,
 ) -> dict[str, Any]:
     future = service.publisher.restore(caller, _number(number), said.knowledge)
-    return accepted(response, await settle(service, caller, future, wait, lambda n: {"snapshot": n}))
+    return await settle(service, caller, response, future, wait, lambda n: {"snapshot": n})
 
 
 def number_of(text: str, noun: str, do: str) -> int:

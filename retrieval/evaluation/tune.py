@@ -9,8 +9,9 @@ stdin and writes the result to stdout; it opens no index and no ledger.
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +34,6 @@ DEPTHS = (1, 2, 3, 4, 5, 6, 8, 10)
 REAL = 0.05
 _LOSES_LITTLE = 0.01
 Progress = Callable[[str], None]
-
-
-def grid(names: Sequence[Splitter], sizes: Sequence[int], overlaps: Sequence[float]) -> Iterator[Strategy]:
-    """All combinations, the structure-aware ones first."""
-    for name in names:
-        for size in sizes:
-            for overlap in overlaps:
-                yield Strategy(name, size, overlap)
 
 
 def tune(
@@ -193,7 +186,8 @@ def main() -> int:
     job: dict[str, Any] = json.load(sys.stdin)
     settings = load()
     now = next((base for base in settings.bases if base.name == job["knowledge"]), Base(name=job["knowledge"]))
-    strategies = list(grid([Splitter(name) for name in job["strategies"]], job["sizes"], job["overlaps"]))
+    each = product(map(Splitter, job["strategies"]), job["sizes"], job["overlaps"])
+    strategies = [Strategy(name, size, overlap) for name, size, overlap in each]
     progress("loading the embedder")
     scratch = Scratch(Path(settings.home) / "tune" / "vectors.db", open_embedder(settings.embedder), progress)
     pages, questions = [page_of(row) for row in job["documents"]], [question_of(line) for line in job["questions"]]

@@ -10,8 +10,14 @@ from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, make_url
+from starlette.testclient import TestClient
 
-from tests.retrieval.house import Chroma, House
+from retrieval.api import create_app
+from retrieval.knowledge import Knowledge
+from retrieval.ledger.database import Ledger
+from retrieval.vectors import Vectors
+from tests.retrieval.house import Chroma, House, WordEmbedder, someone, until
+from tests.retrieval.http import KEY, headers
 
 
 @pytest.fixture(scope="session")
@@ -60,3 +66,20 @@ def house(request: pytest.FixtureRequest, tmp_path: Path, shared_chroma: Chroma)
     house.base()
     yield house
     house.close()
+
+
+@pytest.fixture
+def knowledge(tmp_path: Path, shared_chroma: Chroma) -> Knowledge:
+    embedder = WordEmbedder(tmp_path.name + str(tmp_path.stat().st_ino))
+    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    ledger.migrate()
+    return Knowledge(ledger, embedder, Vectors(shared_chroma.url), tmp_path)
+
+
+@pytest.fixture
+def client(knowledge: Knowledge) -> Generator[TestClient]:
+    app = create_app(knowledge, KEY)
+    with TestClient(app, headers=headers(someone()), raise_server_exceptions=False) as client:
+        until(lambda: client.get("/readyz").status_code == 200)
+        client.put("/v1/knowledge/kb", json={})
+        yield client

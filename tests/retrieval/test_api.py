@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,49 +10,14 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from common.evidence import Findings
-from common.principal import Principal
 from common.settings import FolderSource
 from retrieval import read
 from retrieval.api import create_app
 from retrieval.knowledge import Knowledge
 from retrieval.ledger.database import Ledger
-from retrieval.ledger.snapshots import rfc3339
 from retrieval.vectors import Vectors
 from tests.retrieval.house import Chroma, WordEmbedder, someone, until
-
-KEY = "internal"
-DOCS = "/v1/knowledge/kb/documents"
-MARKDOWN = {"content-type": "text/markdown"}
-
-
-def headers(me: Principal) -> dict[str, str]:
-    return {"authorization": f"Bearer {KEY}", "x-groundtone-principal": json.dumps(me.to_wire())}
-
-
-@pytest.fixture
-def knowledge(tmp_path: Path, shared_chroma: Chroma) -> Knowledge:
-    embedder = WordEmbedder(tmp_path.name + str(tmp_path.stat().st_ino))
-    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
-    ledger.migrate()
-    return Knowledge(ledger, embedder, Vectors(shared_chroma.url), tmp_path)
-
-
-@pytest.fixture
-def client(knowledge: Knowledge) -> Generator[TestClient]:
-    app = create_app(knowledge, KEY)
-    with TestClient(app, headers=headers(someone()), raise_server_exceptions=False) as client:
-        until(lambda: client.get("/readyz").status_code == 200)
-        client.put("/v1/knowledge/kb", json={})
-        yield client
-
-
-def put(client: TestClient, name: str, text: str, query: str = "", **more: str) -> Any:
-    return client.put(f"{DOCS}/{name}{query}", content=text, headers={**MARKDOWN, **more})
-
-
-def results(client: TestClient, query: str, **more: Any) -> list[dict[str, Any]]:
-    return client.post("/v1/knowledge/kb/search", json={"query": query, **more}).json()["results"]
+from tests.retrieval.http import DOCS, KEY, MARKDOWN, headers, put, results
 
 
 def test_only_livez_and_readyz_are_open(client: TestClient) -> None:
@@ -128,28 +92,6 @@ def test_what_cannot_be_taken_is_refused_with_the_contracts_error(client: TestCl
     assert [one["text"] for one in results(client, "apple")] == ["The apple costs 1 yen."]
 
 
-def test_the_gateways_search_returns_findings(client: TestClient) -> None:
-    """Exactly what `Findings.from_wire` reads."""
-    put(client, "a.md", "# Fruit\n\nThe apple costs 1 yen.")
-    answer = client.post("/search", json={"knowledge": ["kb"], "question": "apple costs", "as_of": None, "top_k": 4})
-    found = Findings.from_wire(answer.json())
-    assert (found.snapshot, found.evidence[0].text, found.evidence[0].heading) == (
-        1,
-        "The apple costs 1 yen.",
-        ("Fruit",),
-    )
-    assert client.post("/search", json={"knowledge": [], "question": "apple"}).json()["evidence"] == []
-
-
-def test_the_search_of_the_contract_has_its_shape(client: TestClient) -> None:
-    """`results` with document, chunk, revision, score, title, text, page, span."""
-    put(client, "a.md", "# Fruit\n\nThe apple costs 1 yen.")
-    answer = client.post("/v1/knowledge/kb/search", json={"query": "apple costs", "top_k": 1, "filters": None}).json()
-    assert {"snapshot", "weak", "outside", "results", "reranked"} == set(answer)
-    shape = {"document", "chunk", "revision", "score", "title", "text", "page", "span"}
-    assert shape <= set(answer["results"][0])
-
-
 def test_a_change_that_takes_longer_than_its_caller_waits_is_an_operation(client: TestClient) -> None:
     """202 at once, and its result later, for the one who asked."""
     answer = put(client, "a.md", "The apple costs 1 yen.", "?wait=0")
@@ -162,53 +104,6 @@ def test_a_change_that_takes_longer_than_its_caller_waits_is_an_operation(client
     path = f"/v1/operations/{failing.json()['operation']}"
     failed = until(lambda: (found := client.get(path).json())["state"] != "running" and found)
     assert (failed["state"], failed["error"]["code"]) == ("failed", "revision_mismatch")
-
-
-def test_a_batch_is_one_snapshot_and_tells_of_each_line(client: TestClient) -> None:
-    """A line that can't be taken holds up nobody; the same key again changes nothing."""
-    lines = [
-        {"id": "a", "text": "The apple costs 1 yen.", "title": "A", "labels": ["public"], "metadata": {"k": 1}},
-        {"id": "b", "text": ""},
-        {"id": "c", "text": "The cherry costs 1 yen.", "colour": "red"},
-        {"id": "d", "text": "The date costs 1 yen.", "lang": "en"},
-    ]
-    data = "\n".join(json.dumps(line) for line in lines) + "\nnonsense\n"
-    answer = client.post(f"{DOCS}:batch", content=data, headers={"idempotency-key": "k1"})
-    told = [json.loads(line) for line in answer.text.splitlines()]
-    assert [one.get("status") for one in told] == ["ok", "error", "error", "ok", "error", None]
-    assert told[-1] == {"snapshot": 1}
-    assert {one["document"] for one in results(client, "costs yen")} == {"a", "d"}
-    assert client.post(f"{DOCS}:batch", content=data, headers={"idempotency-key": "k1"}).text == answer.text
-    other = client.post(f"{DOCS}:batch", content="{}", headers={"idempotency-key": "k1"})
-    assert (other.status_code, other.json()["error"]["code"]) == (422, "idempotency_key_reused")
-
-
-def test_two_batches_with_one_key_at_once_are_one_batch(
-    client: TestClient, knowledge: Knowledge, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The second is told what became of the first; with another body it is refused before anything is done."""
-    passages, asked, go_on = knowledge.indexes.embedder.passages, threading.Event(), threading.Event()
-
-    def slow(texts: Any) -> Any:
-        asked.set()
-        assert go_on.wait(30)
-        return passages(texts)
-
-    monkeypatch.setattr(knowledge.indexes.embedder, "passages", slow)
-
-    def send(name: str) -> Any:
-        line = json.dumps({"id": name, "text": f"The {name} costs 1 yen."})
-        return client.post(f"{DOCS}:batch", content=line, headers={"idempotency-key": "k1"})
-
-    with ThreadPoolExecutor(3) as senders:
-        first = senders.submit(send, "apple")
-        assert asked.wait(30)
-        others = [senders.submit(send, name) for name in ("apple", "banana")]
-        go_on.set()
-        same, other = (one.result(60) for one in others)
-    assert same.text == first.result().text
-    assert other.status_code == 422
-    assert {one["document"] for one in results(client, "costs")} == {"apple"}
 
 
 def test_files_that_take_long_hold_up_no_other_document(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,50 +125,6 @@ def test_files_that_take_long_hold_up_no_other_document(client: TestClient, monk
         finally:
             go_on.set()
         assert [one.result(60).status_code for one in pdfs] == [201] * 3
-
-
-def test_metadata_that_json_cannot_hold_exactly_is_an_error_of_its_line(client: TestClient) -> None:
-    """Beyond 2^53 another program reads another number; and nobody nests so deeply on purpose."""
-    lines = ["1" + "0" * 30, str(2**64 - 1), str(2**53), "-" + str(2**53), "[" * 900 + "]" * 900]
-    data = "".join(f'{{"id": "{n}", "text": "The apple.", "metadata": {{"k": {v}}}}}\n' for n, v in enumerate(lines))
-    answer = client.post(f"{DOCS}:batch", content=data + '{"id": "ok", "text": "The pear.", "metadata": {"k": 9}}\n')
-    told = [json.loads(line) for line in answer.text.splitlines()]
-    assert answer.status_code == 200
-    assert [(one.get("status"), (one.get("error") or {}).get("param")) for one in told[1:]] == [
-        *[("error", "metadata")] * 4,
-        ("ok", None),
-        (None, None),
-    ]
-
-
-def test_a_batch_can_be_staged_beside_others_and_published_with_them(client: TestClient) -> None:
-    """Two batches and a PUT become one snapshot; the batch sent again says the same and changes nothing."""
-    sent = {"content": '{"id": "a", "text": "The apple."}\n', "headers": {"idempotency-key": "s1"}}
-    first = client.post(f"{DOCS}:batch?publish=false", **sent)
-    assert json.loads(first.text.splitlines()[-1]) == {"snapshot": None}
-    client.post(f"{DOCS}:batch?publish=false", content='{"id": "b", "text": "The banana."}\n')
-    put(client, "c", "The cherry.", "?publish=false")
-    assert results(client, "the") == []
-    assert client.post("/v1/knowledge/kb:publish", json={}).json() == {"snapshot": 1}
-    assert {one["document"] for one in results(client, "the")} == {"a", "b", "c"}
-    assert client.post(f"{DOCS}:batch?publish=false", **sent).text == first.text
-    assert client.get("/v1/snapshots").json()["head"] == 1
-    assert client.post(f"{DOCS}:batch", **sent).status_code == 422
-
-
-def test_the_past_is_asked_over_http_by_number_and_by_time(client: TestClient) -> None:
-    """On the contract's search and on the gateway's."""
-    put(client, "a.md", "The apple costs 1 yen.")
-    created = client.get("/v1/snapshots").json()["data"][0]["created"]
-    until(lambda: rfc3339(time.time()) > created)
-    between = rfc3339(time.time())
-    until(lambda: rfc3339(time.time()) > between)
-    put(client, "a.md", "The apple costs 2 yen.")
-    for as_of in (1, "1", between):
-        assert [one["text"] for one in results(client, "apple", as_of=as_of)] == ["The apple costs 1 yen."]
-        body = {"knowledge": ["kb"], "question": "apple", "as_of": as_of}
-        assert client.post("/search", json=body).json()["snapshot"] == 1
-    assert results(client, "apple", as_of="2020-01-01") == []
 
 
 def test_staged_documents_are_published_by_word(client: TestClient) -> None:
@@ -351,21 +202,6 @@ def test_an_unexpected_error_tells_nothing(client: TestClient, knowledge: Knowle
     answer = client.get("/v1/snapshots")
     assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal_error")
     assert "snapshots" not in answer.text
-
-
-def test_a_citation_resolves_after_its_document_changed_and_for_those_who_may_read_it(client: TestClient) -> None:
-    """What an answer pointed at stays readable as it stood; another tenant or label gets 404."""
-    put(client, "fee.md", "# Fee\n\nThe fee is 5 yen.\n")
-    cited = results(client, "fee")[0]
-    put(client, "fee.md", "# Fee\n\nThe fee is 7 yen.\n")
-    client.delete(f"{DOCS}/fee.md")
-    answer = client.get(f"/v1/citations/{cited['chunk']}")
-    assert answer.status_code == 200
-    assert answer.json()["text"] == "The fee is 5 yen."
-    assert answer.json()["revision"] == cited["revision"]
-    for stranger in (someone("elsewhere"), someone("default", "secret")):
-        assert client.get(f"/v1/citations/{cited['chunk']}", headers=headers(stranger)).status_code == 404
-    assert client.get("/v1/citations/c_unknown").status_code == 404
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.real)])

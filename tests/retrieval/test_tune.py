@@ -15,7 +15,7 @@ from retrieval.cut import DEFAULT, Strategy
 from retrieval.evaluation.questions import Question, Shown, answered_at
 from retrieval.evaluation.scratch import Scratch
 from retrieval.evaluation.tries import HALF, Page, Reading, Try
-from retrieval.evaluation.tune import best, grid, halves, page_of, question_of, tune
+from retrieval.evaluation.tune import best, halves, page_of, question_of, tune
 from retrieval.fuse import CALIBRATED
 from retrieval.ledger import bases, documents
 from retrieval.read import read
@@ -70,7 +70,8 @@ def test_a_really_better_cut_wins_and_is_called_so(tmp_path: Path, embedder: Wor
 def test_what_a_firm_has_stays_where_nothing_is_better(tmp_path: Path, embedder: WordEmbedder) -> None:
     """Strategies that cut the same are one try, and the configuration that comes of it is the one that went in."""
     now = Base(name="kb", dense_en=0.0)
-    result = tuned(tmp_path, embedder, now, [*grid([Splitter.FACTS], [640, 641], [0.0, 0.2]), Strategy(Splitter.FIXED)])
+    tried = [Strategy(Splitter.FACTS, size, overlap) for size in (640, 641) for overlap in (0.0, 0.2)]
+    result = tuned(tmp_path, embedder, now, [*tried, Strategy(Splitter.FIXED)])
     assert [(one["label"], one["verdict"]) for one in result["tries"]] == [
         ("facts/1:640", "today"),
         ("fixed/1:640", "worse"),
