@@ -13,18 +13,15 @@ Not covered: hosts written in words ("evil dot com"), bare hosts under a top-lev
 programs make those clickable).
 """
 
-import copy
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 from common.evidence import Evidence
 from common.language import Language
+from serving.chat.delta import Event, Place, rewritten, texts
 from serving.chat.scrub import JsonScrub, Known, Removed, Scrub
-
-Event = dict[str, Any]
 
 _NOTICE = {
     Language.ENGLISH: "(link removed)",
@@ -42,12 +39,12 @@ class _Choice:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """`[start, end)` of a field's text. `path` is where it stands in the delta."""
+    """`[start, end)` of a field's text, and where it stands in the event."""
 
     scrub: Scrub
     start: int
     end: int
-    path: tuple[str | int, ...]
+    place: Place
 
 
 class Links:
@@ -84,7 +81,7 @@ class Links:
         """Takes one event with one choice and gives those that may go on."""
         wire = event["choices"][0]
         choice = self._choices.setdefault(wire.get("index", 0), _Choice())
-        pieces = [self._piece(choice, *text) for text in _texts(wire.get("delta") or {})]
+        pieces = [self._piece(choice, *text) for text in texts(event)]
         choice.waiting.append((pieces, event))
         if wire.get("finish_reason"):
             for scrub in choice.scrubs.values():
@@ -94,21 +91,21 @@ class Links:
             ready, waiting = choice.waiting.popleft()
             for piece in ready:
                 text, touched = piece.scrub.rendered(piece.start, piece.end)
-                waiting = _rewritten(waiting, piece.path, text) if touched else waiting
+                waiting = rewritten(waiting, piece.place, text) if touched else waiting
             out.append(waiting)
         return out
 
-    def _piece(self, choice: _Choice, name: str, path: tuple[str | int, ...], text: str) -> _Piece:
+    def _piece(self, choice: _Choice, name: str, place: Place, text: str) -> _Piece:
         scrub = choice.scrubs.get(name)
         if scrub is None:
-            if len(path) > 1:
+            if len(place) > 1:
                 scrub = JsonScrub(self._known_to_tools, self._notice, markup=False)
             else:
                 scrub = (JsonScrub if self._data and name == "content" else Scrub)(self._known, self._notice)
             choice.scrubs[name] = scrub
         start = len(scrub.text)
         scrub.feed(text)
-        return _Piece(scrub, start, start + len(text), path)
+        return _Piece(scrub, start, start + len(text), place)
 
     @property
     def removed(self) -> dict[str, int]:
@@ -116,29 +113,3 @@ class Links:
         scrubs = (scrub for choice in self._choices.values() for scrub in choice.scrubs.values())
         counts = Counter(cut.kind for scrub in scrubs for cut in scrub.cuts)
         return {kind.value: counts[kind] for kind in Removed}
-
-
-def _texts(delta: dict[str, Any]) -> Iterator[tuple[str, tuple[str | int, ...], str]]:
-    """The texts of an event: which field's they are, where they stand in it, and what they say."""
-    for key, value in delta.items():
-        if isinstance(value, str) and value and key != "role":
-            yield key, (key,), value
-    for place, call in enumerate(delta.get("tool_calls") or ()):
-        if said := (call.get("function") or {}).get("arguments"):
-            yield f"tool_call {call.get('index', 0)}", ("tool_calls", place, "function", "arguments"), said
-
-
-def _rewritten(event: Event, path: tuple[str | int, ...], text: str) -> Event:
-    wire = event["choices"][0]
-    # Log-probabilities name the tokens, and so what was taken out.
-    changed = {**wire, "delta": _replaced(wire["delta"], path, text), "logprobs": None}
-    return {**event, "choices": [changed]}
-
-
-def _replaced(value: Any, path: tuple[str | int, ...], text: str) -> Any:
-    """A copy of `value` with `text` at `path`."""
-    if not path:
-        return text
-    copied = copy.copy(value)
-    copied[path[0]] = _replaced(value[path[0]], path[1:], text)
-    return copied

@@ -4,7 +4,6 @@ Only where the client waits for the whole answer: on a stream the first bytes wo
 as a whole before anything leaves; one that holds is passed on as it came.
 """
 
-import copy
 from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
@@ -49,7 +48,7 @@ async def stream(
             async for event in events:
                 first.append(event)
                 if event["choices"]:
-                    trial.feed(copy.deepcopy(event))
+                    trial.feed(event)
         conclusion = trial.conclude()
         if conclusion.verdict is not Verdict.WITHHELD:
             yield _again(first)

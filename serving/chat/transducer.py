@@ -9,7 +9,7 @@ and citations along.
 
 import copy
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -17,26 +17,23 @@ from common.evidence import Evidence
 from common.language import Language
 from common.settings import Guard as GuardPolicy
 from serving.chat.cite import Citation, cite
+from serving.chat.delta import Event, Place, rewritten, texts
 from serving.chat.guard import HELD_AGAINST, Guard, Verdict
 from serving.chat.markers import Markers
 from serving.chat.refusal import withheld_figure
 from serving.chat.strand import Strand
-
-Event = dict[str, Any]
-"""One `chat.completion.chunk` with exactly one choice."""
 
 CONTENT = "content"
 
 
 @dataclass(slots=True)
 class Piece:
-    """A part of one event: `[start, end)` of a strand. `holder[key]` is where it stands in the event."""
+    """A part of one event: `[start, end)` of a strand, and where it stands in the event."""
 
     strand: Strand
     start: int
     end: int
-    holder: dict[str, Any]
-    key: str
+    place: Place
 
 
 @dataclass(slots=True)
@@ -137,42 +134,30 @@ class Transducer:
             return []
         if wire.get("finish_reason"):
             return self._finish(choice, event)
-        pieces = self._pieces(choice, wire.get("delta") or {})
-        choice.waiting.append((pieces, event))
+        self._wait(choice, event)
         return self._release(choice)
 
-    def _pieces(self, choice: Choice, delta: dict[str, Any]) -> list[Piece]:
-        """The texts of one event, added to their strands."""
-        pieces: list[Piece] = []
-        for key, value in delta.items():
-            if value and key != "role" and isinstance(value, str):
-                pieces.append(self._piece(choice, key, value, delta, key, self._data and key == CONTENT))
-        if delta.get("tool_calls"):
-            choice.tool_calls.append(delta["tool_calls"])
-            for call in delta["tool_calls"]:
-                function = call.get("function") or {}
-                if function.get("arguments"):
-                    name = f"tool_call {call.get('index', 0)}"
-                    pieces.append(self._piece(choice, name, function["arguments"], function, "arguments", True))
-        return pieces
+    def _wait(self, choice: Choice, event: Event) -> None:
+        """Adds the texts of one event to their strands."""
+        choice.waiting.append(([self._piece(choice, *text) for text in texts(event)], event))
 
-    def _piece(self, choice: Choice, name: str, text: str, holder: dict[str, Any], key: str, data: bool) -> Piece:
+    def _piece(self, choice: Choice, name: str, place: Place, text: str) -> Piece:
         strand = choice.strands.get(name)
         if strand is None:
             markers = self._markers if name == CONTENT else None
+            data = len(place) > 1 or (self._data and name == CONTENT)
             strand = Strand(self._guard, markers, self._notice, holds=self._holds, data=data)
             choice.strands[name] = strand
         start = len(strand.text)
         strand.add(text)
-        return Piece(strand, start, start + len(text), holder, key)
+        return Piece(strand, start, start + len(text), place)
 
     def _finish(self, choice: Choice, event: Event) -> list[Event]:
         """Everything that waited, and the texts of the finishing event ahead of it: that itself waits."""
         wire = event["choices"][0]
         delta = wire.get("delta") or {}
         if any(value for key, value in delta.items() if key != "role"):
-            ahead = {**event, "choices": [{**wire, "finish_reason": None}]}
-            choice.waiting.append((self._pieces(choice, delta), ahead))
+            self._wait(choice, {**event, "choices": [{**wire, "finish_reason": None}]})
         # Text and log-probabilities left with the event ahead.
         choice.finish = {**event, "choices": [{**wire, "delta": {}, "logprobs": None}]}
         for strand in choice.strands.values():
@@ -185,20 +170,30 @@ class Transducer:
         while choice.waiting and all(piece.end <= piece.strand.free for piece in choice.waiting[0][0]):
             pieces, event = choice.waiting.popleft()
             for piece in pieces:
-                if piece.strand.edits and piece.strand.touches(piece.start, piece.end):
-                    at = piece.strand.stops_at(piece.start, piece.end)
+                strand, start, end = piece.strand, piece.start, piece.end
+                said = strand.text[start:end]
+                if strand.edits and strand.touches(start, end):
+                    at = strand.stops_at(start, end)
                     if at is not None and self._policy is GuardPolicy.STOP:
                         return [*out, self._stop(choice, event, piece, at)]
-                    _rewrite(event, piece, piece.strand.between(piece.start, piece.end))
-                piece.strand.sent += piece.holder[piece.key]
-            out.append(event)
+                    said = strand.between(start, end)
+                    event = rewritten(event, piece.place, said)
+                strand.sent += said
+            out.append(self._left(choice, event))
         return out
+
+    def _left(self, choice: Choice, event: Event) -> Event:
+        """`event`, with its part of tool calls noted for the record."""
+        if calls := (event["choices"][0].get("delta") or {}).get("tool_calls"):
+            choice.tool_calls.append(calls)
+        return event
 
     def _stop(self, choice: Choice, event: Event, piece: Piece, at: int) -> Event:
         """The last event before the end: what stands before the figure, and the notice."""
         notice = "" if piece.strand.data else self._notice
-        _rewrite(event, piece, piece.strand.between(piece.start, max(piece.start, at)) + notice)
-        piece.strand.sent += piece.holder[piece.key]
+        said = piece.strand.between(piece.start, max(piece.start, at)) + notice
+        piece.strand.sent += said
+        event = self._left(choice, rewritten(event, piece.place, said))
         choice.stopped = True
         choice.waiting.clear()
         finish = {**event["choices"][0], "delta": {}, "logprobs": None, "finish_reason": "content_filter"}
@@ -215,7 +210,7 @@ class Transducer:
         for choice in self.choices:
             tag = {"choice": choice.index} if len(self.choices) > 1 else {}
             held = adverse = False
-            for name, strand in _content_first(choice):
+            for name, strand in sorted(choice.strands.items(), key=lambda item: item[0] != CONTENT):  # content first
                 judged = list(strand.judged())
                 gone = strand.refused()
                 held, adverse = held or bool(gone), adverse or any(one.status in HELD_AGAINST for one in judged)
@@ -242,21 +237,9 @@ class Transducer:
         )
 
 
-def _content_first(choice: Choice) -> Iterator[tuple[str, Strand]]:
-    yield from sorted(choice.strands.items(), key=lambda item: item[0] != CONTENT)
-
-
 def _worse(verdict: Verdict, stopped: bool, held: bool, adverse: bool) -> Verdict:
     if stopped or verdict is Verdict.STOPPED:
         return Verdict.STOPPED
     if held or verdict is Verdict.WITHHELD:
         return Verdict.WITHHELD
     return Verdict.FLAGGED if adverse else verdict
-
-
-def _rewrite(event: Event, piece: Piece, text: str) -> None:
-    piece.holder[piece.key] = text
-    # Log-probabilities name the tokens, and so what was withheld.
-    wire = event["choices"][0]
-    if wire.get("logprobs"):
-        wire["logprobs"] = None
