@@ -1,7 +1,11 @@
 """A chunk as it is put before the model, with all that a citation and a receipt need to name it again."""
 
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 WEAK_BELOW = 0.1
 """A question whose best evidence has less confidence than this has no good evidence: the point that refuses about three
@@ -32,14 +36,6 @@ class Evidence:
     score: float
     fence: str
 
-    def to_wire(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_wire(cls, wire: dict[str, Any]) -> Self:
-        fields: dict[str, Any] = {**wire, "heading": tuple(wire["heading"]), "span": tuple(wire["span"])}
-        return cls(**fields)
-
 
 @dataclass(frozen=True, slots=True)
 class Reranking:
@@ -66,13 +62,16 @@ class Findings:
     outside: bool = False
 
     def to_wire(self) -> dict[str, Any]:
-        reranked = asdict(self.reranked) if self.reranked else None
-        evidence = [e.to_wire() for e in self.evidence]
-        said = {"snapshot": self.snapshot, "weak": self.weak, "outside": self.outside}
-        return said | {"evidence": evidence, "reranked": reranked}
+        return asdict(self)
 
     @classmethod
-    def from_wire(cls, wire: dict[str, Any]) -> Self:
-        reranked = Reranking(**found) if (found := wire.get("reranked")) else None
-        evidence = tuple(Evidence.from_wire(e) for e in wire["evidence"])
-        return cls(wire["snapshot"], wire["weak"], evidence, reranked, wire.get("outside", False))
+    def from_wire(cls, wire: dict[str, Any]) -> "Findings":
+        """Reads `to_wire`'s object, as JSON gives it. Raises ValueError for any other."""
+        return _reader().validate_python(wire)
+
+
+@cache
+def _reader() -> "TypeAdapter[Findings]":
+    from pydantic import TypeAdapter  # a command that asks for no evidence starts sooner without it
+
+    return TypeAdapter(Findings)

@@ -1,6 +1,7 @@
 """What a caller sent as JSON, as a model of its fields; or the contract's error, which names the one that is wrong."""
 
-from typing import TypeVar
+from collections.abc import Mapping
+from typing import Any, TypeVar, cast
 
 import orjson
 from pydantic import BaseModel, ValidationError
@@ -18,8 +19,13 @@ def parse(model: type[Model], data: bytes) -> Model:
         raw = None
     if not isinstance(raw, dict):
         raise InvalidRequest("This is no JSON object.", "Send one, in UTF-8.", code=ErrorCode.INVALID_JSON)
+    return check(model, cast("dict[str, Any]", raw))
+
+
+def check(model: type[Model], fields: Mapping[str, Any]) -> Model:
+    """`fields` as `model` has them. Raises InvalidRequest."""
     try:
-        return model.model_validate(raw)
+        return model.model_validate(fields)
     except ValidationError as error:
         raise _first_fault(error) from None
 

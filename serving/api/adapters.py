@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 from starlette.responses import Response
 
 from adapters import Base, Registry, Version
@@ -26,9 +26,7 @@ MAX_UNPACKED_BYTES = 1024**3
 LOADED_WITHIN_SECONDS = 120.0
 
 
-class Pointer(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class Pointer(BaseModel, extra="forbid"):
     version: str
     share: int | None = None
 

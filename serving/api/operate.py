@@ -4,11 +4,11 @@ import asyncio
 
 from fastapi import Request
 from prometheus_client import CONTENT_TYPE_LATEST
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from common.errors import InvalidRequest
-from common.fields import parse
+from common.fields import check, parse
 from common.principal import EVERY_LABEL, Principal, Scope
 from serving.api.routes import Routes, json
 from serving.audit.record import Rating
@@ -16,17 +16,19 @@ from serving.metrics import SOURCE_LAG, exposition
 from serving.services import Services
 
 
-class NewKey(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class NewKey(BaseModel, extra="forbid"):
     name: str = Field(min_length=1, max_length=256)
     labels: list[str] = Field(default_factory=lambda: ["public"], max_length=64)
     scopes: list[Scope] = Field(default_factory=lambda: [Scope.CHAT], min_length=1)
 
 
-class Feedback(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class Listed(BaseModel):
+    limit: int = Field(20, ge=1, le=1000)
+    rating: Rating | None = None
+    cursor: str | None = None
 
+
+class Feedback(BaseModel, extra="forbid"):
     rating: Rating
 
 
@@ -64,14 +66,8 @@ async def metrics(request: Request, services: Services, principal: Principal) ->
 
 async def list_receipts(request: Request, services: Services, principal: Principal) -> Response:
     """Receipts, newest first."""
-    limit = request.query_params.get("limit", "20")
-    if not limit.isdigit() or not 1 <= int(limit) <= 1000:
-        raise InvalidRequest("`limit` is not a number from 1 to 1000.", "Correct it.", param="limit")
-    rating = request.query_params.get("rating")
-    if rating is not None and rating not in set(Rating):
-        raise InvalidRequest("`rating` is not a rating.", "Use good or bad.", param="rating")
-    chosen = None if rating is None else Rating(rating)
-    return json(await services.record.receipts(principal, request.query_params.get("cursor"), int(limit), chosen))
+    asked = check(Listed, dict(request.query_params))
+    return json(await services.record.receipts(principal, asked.cursor, asked.limit, asked.rating))
 
 
 async def show_receipt(request: Request, services: Services, principal: Principal) -> Response:

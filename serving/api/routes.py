@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import orjson
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
@@ -20,7 +21,7 @@ class Routes:
         self._app = app
         self.policies: dict[tuple[str, str], Scope | None] = {}
 
-    def add(self, method: str, path: str, handler: Handler, *, scope: Scope | None, **documented: Any) -> None:
+    def add(self, method: str, path: str, handler: Handler, *, scope: Scope | None) -> None:
         """`scope` None: any valid key."""
 
         async def endpoint(request: Request) -> Response:
@@ -31,10 +32,7 @@ class Routes:
                 )
             return await handler(request, request.app.state.services, principal)
 
-        name = handler.__name__
-        self._app.add_api_route(
-            path, endpoint, methods=[method], name=name, operation_id=f"{name}_{method.lower()}", **documented
-        )
+        self._app.add_api_route(path, endpoint, methods=[method])
         self.policies[method, path] = scope
 
     def add_open(self, path: str, handler: Callable[[Request, Services], Awaitable[Response]]) -> None:
@@ -43,11 +41,9 @@ class Routes:
         async def endpoint(request: Request) -> Response:
             return await handler(request, request.app.state.services)
 
-        self._app.add_api_route(path, endpoint, methods=["GET"], name=handler.__name__)
+        self._app.add_api_route(path, endpoint, methods=["GET"])
 
 
 def json(content: Any, status: int = 200) -> Response:
     """A JSON response of plain data."""
-    import orjson
-
     return Response(orjson.dumps(content), status, media_type="application/json")

@@ -12,11 +12,11 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine
 
 from adapters.evaluation.bounds import wilson
-from serving.audit.record import Ended, Rating
-from serving.audit.schema import feedback, intents, outcomes
+from serving.audit.record import Ended, Rating, newest
+from serving.audit.schema import intents, outcomes
 from serving.chat.guard import HELD_AGAINST, Verdict
 
 NEWEST = 20_000
@@ -76,22 +76,7 @@ def compare(database: Engine, tenant: str, stable: str, canary: str, since: str 
 
 
 def _answers(database: Engine, tenant: str, since: str | None) -> Iterable[Any]:
-    last = select(func.max(feedback.c.id)).where(feedback.c.receipt == intents.c.receipt).correlate(intents)
-    query = (
-        select(
-            intents.c.opened,
-            intents.c.body.label("intent"),
-            outcomes.c.closed,
-            outcomes.c.ended,
-            outcomes.c.body.label("outcome"),
-            feedback.c.rating,
-        )
-        .join_from(intents, outcomes)
-        .outerjoin(feedback, feedback.c.id == last.scalar_subquery())
-        .where(intents.c.tenant == tenant)
-        .order_by(intents.c.receipt.desc())
-        .limit(NEWEST)
-    )
+    query = newest(tenant).where(outcomes.c.ended.is_not(None)).limit(NEWEST)
     if since is not None:
         # A receipt's id begins with its time, and the index with the id.
         moment = int(datetime.fromisoformat(since).timestamp() * 1000)

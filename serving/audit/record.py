@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import orjson
 from rfc8785 import CanonicalizationError
-from sqlalchemy import Connection, Engine, func, insert, select, update
+from sqlalchemy import Connection, Engine, Select, func, insert, select, update
 from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 
 from common.canonical import canonical, digest
@@ -78,14 +78,7 @@ class Entry:
     async def close(self, ended: Ended, **facts: Any) -> None:
         """Makes the outcome durable. Raises AuditUnavailable; the outcome is then written as soon as that works."""
         self.ended = ended
-        body = canonical({**self._facts, **facts, "intent": self._intent_digest, "ended": ended})
-        row = {
-            "receipt": self.receipt,
-            "closed": datetime.now(UTC),
-            "ended": ended.value,
-            "body": body,
-            "digest": digest(body),
-        }
+        row = _outcome(self.receipt, self._intent_digest, ended, **self._facts | facts)
         try:
             await asyncio.shield(self._journal.append(outcomes, row, keep=True))
         except SQLAlchemyError:
@@ -214,26 +207,7 @@ class Record:
     def _select(
         self, principal: Principal, receipt: str | None, cursor: str | None, limit: int, rating: Rating | None = None
     ) -> Sequence[Any]:
-        of_it = feedback.c.receipt == intents.c.receipt
-        last = select(func.max(feedback.c.id)).where(of_it).correlate(intents).scalar_subquery()
-        query = (
-            select(
-                intents.c.receipt,
-                intents.c.opened,
-                intents.c.body.label("intent"),
-                intents.c.digest.label("intent_digest"),
-                outcomes.c.closed,
-                outcomes.c.ended,
-                outcomes.c.body.label("outcome"),
-                outcomes.c.digest.label("outcome_digest"),
-                feedback.c.rating,
-            )
-            .join_from(intents, outcomes, isouter=True)
-            .outerjoin(feedback, feedback.c.id == last)
-            .where(intents.c.tenant == principal.tenant)
-            .order_by(intents.c.receipt.desc())
-            .limit(limit)
-        )
+        query = newest(principal.tenant).limit(limit)
         if receipt is not None:
             query = query.where(intents.c.receipt == receipt)
         if cursor is not None:
@@ -264,17 +238,9 @@ class Record:
         with self.database.connect() as connection:
             crashed = connection.execute(left_open).all()
         for row in crashed:
-            body = canonical({"intent": row.digest, "ended": Ended.CRASHED})
-            outcome = {
-                "receipt": row.receipt,
-                "closed": datetime.now(UTC),
-                "ended": Ended.CRASHED.value,
-                "body": body,
-                "digest": digest(body),
-            }
             # Another gateway that came to the same conclusion a moment earlier is welcome to it.
             with suppress(IntegrityError), self.database.begin() as connection:
-                connection.execute(insert(outcomes).values(outcome))
+                connection.execute(insert(outcomes).values(_outcome(row.receipt, row.digest, Ended.CRASHED)))
 
     async def _beat(self) -> None:
         while True:
@@ -287,6 +253,29 @@ class Record:
                     await asyncio.to_thread(self._close_crashed)
             except SQLAlchemyError as error:
                 log.error("the record can't be reached: %s", type(error).__name__)
+
+
+def newest(tenant: str) -> Select[Any]:
+    """A tenant's answers, the newest first: each intent with its outcome and its last rating, where it has them."""
+    of_it = feedback.c.receipt == intents.c.receipt
+    last = select(func.max(feedback.c.id)).where(of_it).correlate(intents).scalar_subquery()
+    return (
+        select(
+            intents.c.receipt,
+            intents.c.opened,
+            intents.c.body.label("intent"),
+            intents.c.digest.label("intent_digest"),
+            outcomes.c.closed,
+            outcomes.c.ended,
+            outcomes.c.body.label("outcome"),
+            outcomes.c.digest.label("outcome_digest"),
+            feedback.c.rating,
+        )
+        .join_from(intents, outcomes, isouter=True)
+        .outerjoin(feedback, feedback.c.id == last)
+        .where(intents.c.tenant == tenant)
+        .order_by(intents.c.receipt.desc())
+    )
 
 
 def _prepared(url: str) -> Engine:
@@ -302,6 +291,13 @@ def _prepared(url: str) -> Engine:
 def _new_receipt() -> str:
     """`r_`, then 12 hex digits of milliseconds and 16 random ones: unguessable, and in order of time."""
     return f"r_{time.time_ns() // 1_000_000:012x}{secrets.token_hex(8)}"
+
+
+def _outcome(receipt: str, intent: str, ended: Ended, **facts: Any) -> dict[str, Any]:
+    """A row of `outcomes`; its digest covers that of the intent."""
+    body = canonical({**facts, "intent": intent, "ended": ended})
+    closed = datetime.now(UTC)
+    return {"receipt": receipt, "closed": closed, "ended": ended.value, "body": body, "digest": digest(body)}
 
 
 def _receipt(row: Any) -> dict[str, Any]:

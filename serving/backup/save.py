@@ -2,9 +2,8 @@
 
 import shutil
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from common.settings import Settings
 from serving.backup import archive, databases, manifest
@@ -21,9 +20,6 @@ class Saved:
     files: int
     bytes: int
     manifest: str
-
-    def to_wire(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def save(settings: Settings, target: Path, keys: Path) -> Saved:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from serving.cli.output import Output
+from serving.cli.output import Output, excerpt
 
 
 class Answer:
@@ -38,7 +38,7 @@ class Answer:
             output.line("\nSources")
             for number, citation in enumerate(citations, 1):
                 output.line(f"  [{number}] {_source(citation)}")
-                output.line(f"      {_excerpt(citation.get('text') or '')}")
+                output.line(f"      {excerpt(citation.get('text') or '')}")
         if figures := (self.facts.get("guard") or {}).get("figures") or []:
             output.line("\nFigures")
             for figure in figures:
@@ -50,8 +50,3 @@ def _source(citation: dict[str, Any]) -> str:
     page = f", page {citation['page']}" if citation.get("page") else ""
     title = citation.get("title") or citation["document"]
     return f"{title} ({citation['document']}, revision {citation['revision']}{page})"
-
-
-def _excerpt(text: str, length: int = 160) -> str:
-    words = " ".join(text.split())
-    return words if len(words) <= length else words[: length - 1] + "…"

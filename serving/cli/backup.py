@@ -1,6 +1,7 @@
 """`groundtone backup` and `groundtone restore`: on the machine whose state folder it is, the service running or not."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -25,7 +26,7 @@ def backup(
     from serving.backup import save
 
     saved = _done(cli, lambda: save(cli.settings, target, keys))
-    cli.output.document(saved.to_wire())
+    cli.output.document(asdict(saved))
     cli.output.line(f"{saved.backup}: {saved.files} files, {saved.bytes / 2**20:.1f} MiB, {saved.manifest}")
     cli.output.line(f"{saved.keys}: the keys. Keep them apart from the backup.")
 
@@ -41,7 +42,7 @@ def restore(
     from serving.backup import restore as put_back
 
     restored = _done(cli, lambda: put_back(cli.settings, source, keys))
-    cli.output.document(restored.to_wire())
+    cli.output.document(asdict(restored))
     for entry in restored.wrong:
         cli.output.line(f"{entry}  is not what its digest says")
     cli.output.line(

@@ -1,8 +1,7 @@
 """One line of `groundtone doctor`."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 
 class State(StrEnum):
@@ -19,9 +18,6 @@ class Check:
     state: State
     found: str
     do: str = ""
-
-    def to_wire(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def ok(name: str, found: str) -> Check:

@@ -1,6 +1,7 @@
 """`groundtone doctor`: what is wrong here, and what to do about it."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
 
 import typer
 
@@ -24,7 +25,7 @@ def doctor(cli: Cli) -> None:
         if check.do:
             cli.output.line(f"      {'':18} → {check.do}")
     failed = any(check.state is State.FAIL for check in checks)
-    cli.output.document({"ok": not failed, "checks": [check.to_wire() for check in checks]})
+    cli.output.document({"ok": not failed, "checks": [asdict(check) for check in checks]})
     if failed:
         raise Exit(Exit.NO)
 

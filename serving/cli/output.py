@@ -16,6 +16,12 @@ def plain(text: str) -> str:
     return _UNPRINTABLE.sub("", text)
 
 
+def excerpt(text: str, length: int = 160) -> str:
+    """`text` on one line, and no more than the beginning of a long one."""
+    words = " ".join(text.split())
+    return words if len(words) <= length else words[: length - 1] + "…"
+
+
 def moment(text: str | None) -> str:
     """An RFC 3339 time in UTC, to the second, for a table."""
     return f"{text[:10]} {text[11:19]}" if text else ""

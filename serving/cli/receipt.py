@@ -7,7 +7,7 @@ import typer
 
 from serving.cli.client import path
 from serving.cli.command import Cli, Usage, command
-from serving.cli.output import moment
+from serving.cli.output import excerpt, moment
 
 app = typer.Typer(name="receipt", help="The record of each answer.", no_args_is_help=True)
 
@@ -61,6 +61,4 @@ def _question(intent: dict[str, Any]) -> str:
 
 
 def _short(value: object, length: int = 400) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    text = " ".join(text.split())
-    return text if len(text) <= length else text[: length - 1] + "…"
+    return excerpt(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), length)

@@ -131,7 +131,7 @@ def _tell(cli: Cli, result: dict[str, Any]) -> None:
     rows = [
         (
             ("→ " if one is winner else "") + one["label"],
-            _weights(one["dense"]),
+            " ".join(f"{name} {share:g}" for name, share in one["dense"].items()),
             one["chunks"],
             shown(one["gain"]),
             shown(one["recall@1"]),
@@ -162,10 +162,6 @@ def _tell(cli: Cli, result: dict[str, Any]) -> None:
         cli.output.line(
             f"Written to {result['written']}. Restart groundtone: documents are then cut again where need be."
         )
-
-
-def _weights(dense: dict[str, float]) -> str:
-    return " ".join(f"{name} {share:g}" for name, share in dense.items())
 
 
 def _drawn(result: dict[str, Any]) -> str:

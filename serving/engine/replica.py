@@ -19,7 +19,6 @@ from common.traces import calling
 log = logging.getLogger("groundtone.engine")
 
 Event = dict[str, Any]
-MAX_EVENT_BYTES = 4 * 1024 * 1024
 _DATA = b"data:"
 _PROBE_TOKENS = 4
 

@@ -10,7 +10,7 @@ nobody uses is unloaded after a while. Doesn't cover: adapters that a gateway lo
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any, Self
 
@@ -39,7 +39,6 @@ class Replicas:
     """The engine, however many servers it is."""
 
     def __init__(self, settings: Settings, registry: Registry, session: aiohttp.ClientSession) -> None:
-        self._settings = settings
         self._registry = registry
         self._replicas = [Replica(url.rstrip("/"), session, settings.engine) for url in settings.engine.urls]
         self.base_model = ""
@@ -71,7 +70,7 @@ class Replicas:
 
     async def read_channels(self) -> None:
         """Takes over what the registry's channels point to now."""
-        self.pointers = await asyncio.to_thread(read_pointers, self._registry)
+        self.pointers = await self._pointed_to()
 
     async def loads(self, versions: Sequence[Version], seconds: float) -> bool:
         """Has every replica that is up load `versions`; whether all serve them within `seconds`."""
@@ -147,7 +146,7 @@ class Replicas:
     def _choose(self, model: str, tried: set[str]) -> Replica:
         able = [r for r in self._replicas if r.problem is None and model in r.models and r.url not in tried]
         if not able:
-            raise _down()
+            raise EngineUnavailable("The engine is down or still starting.", "Ask again in a few seconds.")
         return min(able, key=lambda replica: (replica.suspect, replica.in_flight.total()))
 
     def _doubt(self, replica: Replica, error: Exception) -> None:
@@ -181,7 +180,7 @@ class Replicas:
         while True:
             await asyncio.sleep(CHECK_SECONDS)
             try:
-                found = await asyncio.to_thread(read_pointers, self._registry)
+                found = await self._pointed_to()
                 await self.loads(
                     [v for v in found.versions.values() if v.id not in self.pointers.versions], FOLLOW_SECONDS
                 )
@@ -237,16 +236,16 @@ class Replicas:
                 continue
             if replica.in_flight[id]:
                 replica.verified[id] = now
-            elif now - needed >= UNUSED_SECONDS and id not in await self._pointed_to():
+            elif now - needed >= UNUSED_SECONDS and id not in (await self._pointed_to()).versions:
                 del replica.verified[id]
                 replica.models -= {id}
                 await replica.unload_adapter(id)
                 ADAPTER_LOADED.labels(id, replica.url).set(0)
                 log.info("adapter %s is in use no more and unloaded from %s", id, replica.url)
 
-    async def _pointed_to(self) -> Collection[str]:
-        """Read anew: another gateway may have moved a channel this moment."""
-        return (await asyncio.to_thread(read_pointers, self._registry)).versions
+    async def _pointed_to(self) -> Pointers:
+        """What the registry's channels point to now: another gateway may have moved one this moment."""
+        return await asyncio.to_thread(read_pointers, self._registry)
 
     async def _changes_output(self, replica: Replica, adapter: str) -> bool:
         """Whether the adapter's log-probabilities differ from the base's by more than those do from themselves."""
@@ -264,7 +263,3 @@ class Replicas:
 
 def _distance(one: list[float], other: list[float]) -> float:
     return max(abs(a - b) for a, b in zip(one, other, strict=False))
-
-
-def _down() -> EngineUnavailable:
-    return EngineUnavailable("The engine is down or still starting.", "Ask again in a few seconds.")

@@ -21,7 +21,7 @@ from serving.chat.guard.rounding import may_round, rounds
 from serving.chat.guard.sentences import LOOKAHEAD, ends_by, sentence_at, sentences
 from serving.chat.guard.sources import Known, Stated, bracketed, stated
 from serving.chat.guard.subject import INSTEAD, Fit, Passage, Subjects, other_period
-from serving.chat.guard.verdict import HELD_AGAINST, Derivation, Judged, Status
+from serving.chat.guard.verdict import Derivation, Judged, Status
 
 LEFT_CONTEXT = 64
 """Characters before a text that decide how its first figure reads."""
@@ -152,7 +152,7 @@ class Hearing:
     def _judge(self, text: str, figure: Figure, done: bool) -> Judged | None:
         """The verdict on `figure`; None while what follows may still change it."""
         if self._data:
-            return self._judge_value(text, figure)
+            return self._judge_value(figure)
         end = ends_by(text, figure.end)
         over = done or end is not None or len(text) - figure.end >= LOOKAHEAD
         if not over and self._tried == figure.start:
@@ -279,7 +279,7 @@ class Hearing:
                     return replace(figure, kind=Kind.MONEY, unit=reading.unit)
         return figure
 
-    def _judge_value(self, text: str, figure: Figure) -> Judged:
+    def _judge_value(self, figure: Figure) -> Judged:
         """A figure in JSON: a field's value stands without unit, and passing on what was asked affirms nothing."""
         bare = figure.kind is Kind.NUMBER
         for one in self._guard.near(figure):
@@ -389,7 +389,3 @@ def _pieces(text: str) -> set[str]:
     folded = fold(text)
     pieces = set(words(folded)) if not is_cjk(folded) else set()
     return pieces or {folded[i : i + 2] for i in range(len(folded) - 1)}
-
-
-def held_against(judged: Judged) -> bool:
-    return judged.status in HELD_AGAINST

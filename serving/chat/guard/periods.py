@@ -173,7 +173,7 @@ def period_of(text: str, figure: Figure, figures: Sequence[Figure], named: Seque
     between = text[last.end : figure.start]
     if _COMPARES.search(between) or ";" in between or "；" in between or (last.relative and not _IS.fullmatch(between)):
         return None
-    listed = _list_back(text, before)
+    listed = _run(text, before[::-1], back=True)[::-1]
     if len(listed) == 1:
         return last
     run = _run(text, [one for one in mine if one.start >= last.end])
@@ -211,7 +211,3 @@ def _run(text: str, items: Sequence[Spanned], *, back: bool = False) -> list[Spa
             break
         out.append(one)
     return out
-
-
-def _list_back(text: str, named: Sequence[Period]) -> list[Period]:
-    return _run(text, named[::-1], back=True)[::-1]
