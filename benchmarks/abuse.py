@@ -20,6 +20,7 @@ from typing import Any
 
 import aiohttp
 
+from benchmarks.soak import sample
 from benchmarks.stack import machine, percentile, publish, run
 from tests.deploy.clients import Client, client, load, until
 from tests.deploy.topology import CONFIGURATION, Process, Topology
@@ -126,7 +127,7 @@ async def too_much(topology: Topology, seconds: float) -> Rows:
     await order(topology, answer=[" word"] * 20, tokens_per_second=20 / ANSWER_SECONDS)
     async with another(topology, "full", max_answers=CAPACITY, max_waiting=0) as (gateway, asking):
         alone = [(await first_byte(asking))[1] for _ in range(20)]
-        before = resident(gateway)
+        before = sample(gateway).memory
         replies: list[tuple[int, float]] = []
 
         async def one() -> None:
@@ -139,7 +140,7 @@ async def too_much(topology: Topology, seconds: float) -> Rows:
                 await asyncio.sleep(max(0.0, started + number / rate - time.perf_counter()))
                 group.create_task(one())
             ended = time.perf_counter()
-        grown = resident(gateway) - before
+        grown = sample(gateway).memory - before
         recovered = await seconds_until(lambda: admitted(asking)) + time.perf_counter() - ended
     statuses = Counter(status for status, _ in replies)
     taken = [took for status, took in replies if status == 200]
@@ -165,12 +166,6 @@ async def first_byte(asking: Client) -> tuple[int, float]:
 
 async def admitted(asking: Client) -> bool:
     return (await first_byte(asking))[0] == 200
-
-
-def resident(gateway: Process) -> int:
-    """Bytes that a gateway's processes have in memory."""
-    children = Path(f"/proc/{gateway.pid}/task/{gateway.pid}/children").read_text().split()
-    return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in (gateway.pid, *children)) * 4096
 
 
 async def draining(topology: Topology) -> Rows:

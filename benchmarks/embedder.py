@@ -5,10 +5,8 @@
 Quality is recall@1 of the vectors alone, from the vectors that `benchmarks.retrieval` has cached.
 """
 
-import argparse
 import os
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -16,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.retrieval import RESULTS, Cached, load
+from benchmarks.retrieval import Cached, load, options
+from benchmarks.stack import publish
 from common.settings import Embedder as EmbedderSettings
 from retrieval.embed import open_embedder
 from retrieval.embedders.bundled import E5_SHARE
@@ -89,20 +88,11 @@ def speed(data: Path) -> list[str]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data/retrieval"))
-    parser.add_argument("--across", action="append", default=[], metavar="NAME=FILE")
-    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "groundtone-benchmark")
-    chosen = parser.parse_args()
-    if not chosen.data.is_dir():
-        print(f"There is no data at {chosen.data}. Name its folder with --data.", file=sys.stderr)
-        return 1
+    chosen = options(__doc__).parse_args()
     head = ["# The bundled embedder", "", "Printed by `python -m benchmarks.embedder`.", ""]
     share = ["", f"Joined: e5's share of the cosine is {E5_SHARE}.", ""]
-    text = "\n".join([*head, *quality(chosen.data, chosen.across, chosen.cache), *share, *speed(chosen.data)]) + "\n"
-    print(text)
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "embedder.md").write_text(text)
+    lines = [*head, *quality(chosen.data, chosen.across, chosen.cache), *share, *speed(chosen.data)]
+    publish("embedder", "\n".join(lines) + "\n", write=True)
     return 0
 
 

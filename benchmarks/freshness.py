@@ -25,7 +25,7 @@ from typing import Any
 import aiohttp
 import orjson
 
-from benchmarks.stack import Stack, bootstrap, machine, median, percentile, publish, run, running_stack, session
+from benchmarks.stack import Stack, bootstrap, done, machine, median, percentile, publish, run, running_stack, session
 from tests.fakes.engine import FakeEngine
 
 PUSHED, SAVED = "Lighthouse", "Anchor"
@@ -141,27 +141,19 @@ def _read(stream: str, counts: Counts) -> dict[str, set[int]]:
 
 
 async def fill(http: aiohttp.ClientSession, url: str, documents: int) -> None:
-    await _ok(http.put(f"{url}/v1/knowledge/bench", json={}))
+    await done(http.put(f"{url}/v1/knowledge/bench", json={}))
     lines = [{"id": f"product-{number}.md", "text": filler(number)} for number in range(documents)]
     body = b"".join(orjson.dumps(line) + b"\n" for line in lines)
     timeout = aiohttp.ClientTimeout(total=900)
     headers = {"content-type": "application/x-ndjson"}
-    await _ok(http.post(f"{url}/v1/knowledge/bench/documents:batch", data=body, headers=headers, timeout=timeout))
-
-
-async def _ok(request: Any) -> Any:
-    async with request as response:
-        body = await response.read()
-        if response.status >= 400:
-            raise SystemExit(f"{response.url.path}: {response.status} {body[:500]!r}")
-        return orjson.loads(body.splitlines()[-1]) if body else None
+    await done(http.post(f"{url}/v1/knowledge/bench/documents:batch", data=body, headers=headers, timeout=timeout))
 
 
 async def push(http: aiohttp.ClientSession, url: str, edition: int) -> float:
     """PUTs the next edition; seconds until it returned."""
     started = time.perf_counter()
     address = f"{url}/v1/knowledge/bench/documents/lighthouse.md"
-    await _ok(http.put(address, data=document(PUSHED, edition), headers={"content-type": "text/markdown"}))
+    await done(http.put(address, data=document(PUSHED, edition), headers={"content-type": "text/markdown"}))
     return time.perf_counter() - started
 
 

@@ -15,7 +15,6 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import aiohttp
 
@@ -25,6 +24,7 @@ from benchmarks.stack import (
     Stack,
     bootstrap,
     cpu_seconds,
+    done,
     machine,
     median,
     publish,
@@ -159,17 +159,9 @@ async def measure(stack: Stack, engine: tuple[str, int], options: argparse.Names
 
 async def _fill(http: aiohttp.ClientSession, url: str) -> None:
     text = "# Lighthouse\n\nThe annual fee of the Lighthouse product covers insurance and a client adviser.\n"
-    for address, send in (
-        (f"{url}/v1/knowledge/bench", {"json": {}}),
-        (
-            f"{url}/v1/knowledge/bench/documents/lighthouse.md",
-            {"data": text, "headers": {"content-type": "text/markdown"}},
-        ),
-    ):
-        arguments: dict[str, Any] = send
-        async with http.put(address, **arguments) as response:
-            if response.status >= 400:
-                raise SystemExit(f"{address}: {response.status} {await response.text()}")
+    base = f"{url}/v1/knowledge/bench"
+    await done(http.put(base, json={}))
+    await done(http.put(f"{base}/documents/lighthouse.md", data=text, headers={"content-type": "text/markdown"}))
 
 
 def added(rounds: dict[str, list[Round]], side: str) -> tuple[Figure, Figure]:

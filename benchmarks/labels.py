@@ -11,13 +11,10 @@ folder was filled with is used again.
 
 import argparse
 import re
-import socket
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +33,7 @@ from retrieval.ledger.staging import Change
 from retrieval.neighbours import EXACT_UP_TO, Neighbours, exact
 from retrieval.publish import Push
 from retrieval.vectors import Vectors
+from tests.retrieval.house import Chroma
 
 DIMENSION = 384
 CHUNKS_A_DOCUMENT = 20
@@ -96,24 +94,6 @@ def labels_of(documents: int) -> list[tuple[str, ...]]:
         )
         for document in range(documents)
     ]
-
-
-@contextmanager
-def chroma(folder: Path) -> Generator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [str(Path(sys.executable).parent / "chroma"), "run", "--path", str(folder), "--host", "127.0.0.1"]
-    process = subprocess.Popen([*command, "--port", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        client = Vectors(f"http://127.0.0.1:{port}")
-        while not client.alive():
-            time.sleep(0.1)
-        client.close()
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def fill(knowledge: Knowledge, chunks: int) -> None:
@@ -243,19 +223,21 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="groundtone-bench-") as scratch:
         folder = chosen.folder or Path(scratch)
         filled = (folder / "ledger.db").exists()
-        with chroma(folder / "chroma") as url:
-            ledger = Ledger(f"sqlite:///{folder / 'ledger.db'}")
-            ledger.migrate()
-            knowledge = Knowledge(ledger, Synthetic(rows, asked), Vectors(url), folder)
-            knowledge.start()
+        chroma = Chroma(folder / "chroma")
+        chroma.start()
+        ledger = Ledger(f"sqlite:///{folder / 'ledger.db'}")
+        ledger.migrate()
+        knowledge = Knowledge(ledger, Synthetic(rows, asked), Vectors(chroma.url), folder)
+        knowledge.start()
+        try:
             knowledge.publisher.writing.wait()
-            try:
-                if not filled:
-                    fill(knowledge, chosen.chunks)
-                tail = settled(knowledge)
-                lines = [measure(knowledge, asked, f"{name}{of}") for name in SHARES for of in ("", " topics")]
-            finally:
-                knowledge.close()
+            if not filled:
+                fill(knowledge, chosen.chunks)
+            tail = settled(knowledge)
+            lines = [measure(knowledge, asked, f"{name}{of}") for name in SHARES for of in ("", " topics")]
+        finally:
+            knowledge.close()
+            chroma.kill()
     stack.publish("labels", report(lines, chosen.chunks, chosen.questions, tail, chosen.spread), chosen.write)
     return 0
 

@@ -26,12 +26,10 @@ from pathlib import Path
 import httpx
 
 from benchmarks import stack
+from benchmarks.conversation import KB, READER, opened
 from benchmarks.sample_engine import ROOT, engine
 from common.evidence import Evidence
 from common.prompt import Message, canonical_order, compose
-from common.settings import FolderSource, Settings
-from retrieval.knowledge import Knowledge
-from retrieval.ledger.services import service
 
 SAMPLE = ROOT / "examples" / "kitahama"
 SEED = 7
@@ -55,17 +53,10 @@ class Asked:
 def evidence(questions: Sequence[str], sizes: Sequence[int]) -> dict[int, list[tuple[Evidence, ...]]]:
     """For each size, the evidence of each question, from the sample's documents and the bundled embedder."""
     with tempfile.TemporaryDirectory(prefix="groundtone-bench-") as folder:
-        source = FolderSource(name="sample", kind="folder", knowledge="kitahama", path=SAMPLE / "documents")
-        knowledge = Knowledge.open(Settings(home=Path(folder), sources=(source,), assistants=(), policies=()))
-        knowledge.start()
+        knowledge = opened(Path(folder))
         try:
-            while knowledge.missing():
-                time.sleep(0.5)
-            me = service("default", "bench")
             return {
-                size: [
-                    knowledge.search.search(me, ["kitahama"], question, top_k=size).evidence for question in questions
-                ]
+                size: [knowledge.search.search(READER, [KB], question, top_k=size).evidence for question in questions]
                 for size in sizes
             }
         finally:
@@ -74,19 +65,9 @@ def evidence(questions: Sequence[str], sizes: Sequence[int]) -> dict[int, list[t
 
 async def first_token(client: httpx.AsyncClient, model: str, messages: list[Message], salt: str) -> Asked:
     body = {"model": model, "messages": messages, "max_tokens": 2, "temperature": 0, "cache_salt": salt}
-    body |= {"stream": True, "stream_options": {"include_usage": True}}
-    began, seconds, usage = time.perf_counter(), None, {}
-    async with client.stream("POST", "/v1/chat/completions", json=body) as response:
-        response.raise_for_status()
-        async for line in response.aiter_lines():
-            if not line.startswith("data: {"):
-                continue
-            event = json.loads(line[6:])
-            if seconds is None and any(choice["delta"].get("content") for choice in event["choices"]):
-                seconds = time.perf_counter() - began
-            usage = event.get("usage") or usage
+    seconds, usage = await stack.streamed(client, body)
     cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
-    return Asked(seconds or time.perf_counter() - began, usage["prompt_tokens"], cached)
+    return Asked(seconds, usage["prompt_tokens"], cached)
 
 
 def traffic(kind: str, questions: int, requests: int) -> list[int]:

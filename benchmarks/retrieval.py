@@ -26,6 +26,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from adapters.evaluation.bounds import wilson
+from benchmarks.stack import publish
 from common.evidence import WEAK_BELOW
 from common.language import family_of, language_of
 from common.settings import Embedder as EmbedderSettings
@@ -34,7 +36,6 @@ from retrieval.embed import Embedder, Vectors, open_embedder
 from retrieval.fuse import BEST, Weights, confidence, fuse, fuse_apart, merge
 from retrieval.lexical import Lexical
 
-RESULTS = Path(__file__).parent / "results"
 SHARES = tuple(np.linspace(0, 1, 21).tolist())
 SHARPNESSES = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
 HELD_OUT = "held out"
@@ -237,13 +238,6 @@ def _llama_index(data: Set, texts: list[str], embedder: Cached) -> list[int]:
     return places
 
 
-def bounds(hits: int, of: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share."""
-    share, z = hits / of, 1.96
-    middle, spread = share + z * z / (2 * of), z * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of))
-    return (middle - spread) / (1 + z * z / of), (middle + spread) / (1 + z * z / of)
-
-
 def paired(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
     """McNemar's exact test: how likely so uneven a split of the differing questions is by chance."""
     wins, losses = int((one & ~other).sum()), int((~one & other).sum())
@@ -268,7 +262,7 @@ def report(results: dict[str, Ranks]) -> str:
             fused = ranks.ways["fused"][chosen] == 0
             for way, places in ranks.ways.items():
                 first = places[chosen] == 0
-                low, high = bounds(int(first.sum()), len(first))
+                low, high = wilson(int(first.sum()), len(first))
                 p = "" if way == "fused" else f"{paired(fused, first):.3f}"
                 share = f"{first.mean():.3f} ({low:.3f} to {high:.3f})"
                 lines.append(
@@ -288,23 +282,29 @@ def report(results: dict[str, Ranks]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data/retrieval"))
+def options(doc: str | None) -> argparse.ArgumentParser:
+    """What a benchmark over these data can be told."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=_folder, default="../shared/data/retrieval")
     parser.add_argument("--across", action="append", default=[], metavar="NAME=FILE")
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "groundtone-benchmark")
+    return parser
+
+
+def _folder(name: str) -> Path:
+    if not Path(name).is_dir():
+        raise argparse.ArgumentTypeError(f"There is no data at {name}. Name its folder with --data.")
+    return Path(name)
+
+
+def main() -> int:
+    parser = options(__doc__)
     parser.add_argument("--only", action="append", default=[], help="a set's name; may be repeated")
     chosen = parser.parse_args()
-    if not chosen.data.is_dir():
-        print(f"There is no data at {chosen.data}. Name its folder with --data.", file=sys.stderr)
-        return 1
     embedder = Cached(chosen.cache)
     sets = [data for data in load(chosen.data, chosen.across) if not chosen.only or data.name in chosen.only]
     sets += mixed(sets) if len(sets) > 1 else []
-    text = report({data.name: measure(data, embedder) for data in sets})
-    print(text)
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "retrieval.md").write_text(text)
+    publish("retrieval", report({data.name: measure(data, embedder) for data in sets}), write=True)
     return 0
 
 

@@ -1,6 +1,7 @@
 """What benchmarks share: the service as processes of its own in a folder of its own, and figures with their bounds."""
 
 import asyncio
+import json
 import os
 import platform
 import random
@@ -8,6 +9,7 @@ import signal
 import statistics
 import sys
 import tempfile
+import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import httpx
 
 from serving.home import Home
 
@@ -95,6 +98,30 @@ def cpu_seconds(pid: int) -> float:
 
 async def session(headers: dict[str, str]) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(headers=headers, connector=aiohttp.TCPConnector(limit=0), read_bufsize=2**20)
+
+
+async def done(request: Any) -> Any:
+    """What a request of a `session` came to, of several lines the last; one that is refused ends the benchmark."""
+    async with request as response:
+        body = await response.read()
+        if response.status >= 400:
+            raise SystemExit(f"{response.url.path}: {response.status} {body[:500]!r}")
+        return json.loads(body.splitlines()[-1]) if body else None
+
+
+async def streamed(client: httpx.AsyncClient, body: dict[str, Any]) -> tuple[float, dict[str, Any]]:
+    """Asks an engine for one answer; seconds to its first token, or to its end without any, and the usage."""
+    asked = body | {"stream": True, "stream_options": {"include_usage": True}}
+    began, first, usage = time.perf_counter(), None, dict[str, Any]()
+    async with client.stream("POST", "/v1/chat/completions", json=asked) as response:
+        response.raise_for_status()
+        async for line in response.aiter_lines():
+            if line.startswith("data: {"):
+                event = json.loads(line[6:])
+                if first is None and any(choice["delta"].get("content") for choice in event["choices"]):
+                    first = time.perf_counter() - began
+                usage = event.get("usage") or usage
+    return first or time.perf_counter() - began, usage
 
 
 def percentile(values: Sequence[float], share: float) -> float:
