@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
@@ -11,7 +12,10 @@ from adapters import Gate, Registry
 from adapters.artefact import artefact_digest
 from adapters.evaluation.journal import Journal
 from adapters.recipe import read_recipe
+from benchmarks.adapters import evaluated as benchmarked
 from common.canonical import digest
+from common.settings import Gate as Thresholds
+from common.settings import load
 from serving.cli import main
 from tests.fakes.engine import MODEL, FakeEngine
 from tests.fakes.threaded import in_thread
@@ -70,6 +74,19 @@ def test_a_version_is_measured_and_the_result_kept_with_it(
     assert kept.evaluation.to_wire()["metrics"] == result["metrics"]
     assert "| tone |" in (kept.path / "card.md").read_text()
     assert ">faithful, zh-TW<" in (kept.path / "evaluation.svg").read_text()
+
+
+def test_a_version_that_was_changed_on_disk_is_not_measured(
+    engine: FakeEngine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Told before the first question, and not after the last."""
+    version = Registry(tmp_path / "home" / "adapters").register("kitahama", adapter_folder(tmp_path / "adapter"))
+    config = version.path / "adapter_config.json"
+    config.chmod(0o644)
+    config.write_text(config.read_text() + " ")
+    assert run(engine, version.id) == 2
+    assert "Register it again" in told(capsys)["error"]["message"]
+    assert engine.chats == []
 
 
 def test_too_few_cases_do_not_pass_the_default_gate(
@@ -134,6 +151,22 @@ def test_a_folder_gets_its_evaluation_beside_the_weights(
     assert (again["version"], again["seconds"]) == (id, took), "answers of before count with the time that they took"
     assert json.loads((folder / "evaluation.json").read_text())["digest"] == digest
     assert id in engine.loaded
+
+
+def test_a_benchmark_holds_to_the_default_gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It runs in the project's folder, whose own configuration asks less of the sample."""
+    started: dict[str, Any] = {}
+
+    def run(command: list[str], **how: Any) -> CompletedProcess[str]:
+        started.update(how)
+        return CompletedProcess(command, 1, '{"metrics": {}}')
+
+    with monkeypatch.context() as patch:
+        patch.setattr("subprocess.run", run)
+        benchmarked(RECIPE, tmp_path, "http://127.0.0.1:1", 3)
+    monkeypatch.chdir(started["cwd"])
+    monkeypatch.setattr("os.environ", {k: v for k, v in started.get("env", {}).items() if k == "GROUNDTONE_CONFIG"})
+    assert load().adapters.gate == Thresholds()
 
 
 @pytest.mark.parametrize("subject", ["kitahama@000000000000", "nothing", "../etc"])
