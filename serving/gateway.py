@@ -51,7 +51,7 @@ def seed_adapters(settings: Settings) -> None:
             try:
                 version = registry.register(name, folder, trusted=True)
                 registry.point(name, "stable", version.id)
-            except GroundtoneError as wrong:
+            except (GroundtoneError, OSError) as wrong:
                 log.warning("the adapter in %s is not served: %s", folder, wrong)
             else:
                 log.info("registered %s and moved the channel stable to it", version.id)

@@ -3,6 +3,7 @@
 
     groundtone.txt        gateway, knowledge, command line
     dev.txt               the same pins, and what tests, lints and benchmarks need
+    postgres.txt          PostgreSQL's programs for the image, without what runs its server
     torch-cpu.txt         torch's CPU build, installed first where pip finds it
     engine-cpu.txt        vLLM's CPU repack and training, with the registry's build of torch
     engine-cpu-torch.txt  the CUDA libraries that the registry's torch links, where pip found no CPU build
@@ -66,6 +67,7 @@ class Lock:
 ALL = (
     Lock("groundtone"),
     Lock("dev"),
+    Lock("postgres", ("fasteners", "platformdirs", "psutil", "typing-extensions")),
     Lock("engine-cpu", (*_MODEL_RUNNERS, *_BESIDE_TORCH, *_CUDA_LIBRARIES), (TORCH,)),
     Lock("engine-cpu-torch"),
     Lock("engine-cuda", _MODEL_RUNNERS),

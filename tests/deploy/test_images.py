@@ -230,6 +230,10 @@ def test_the_image_answers_a_question(buildah: Buildah) -> None:
             process.terminate()
         for process in processes:
             process.wait(60)
+    # What a backup runs: PostgreSQL's own, of the version that compose.yaml names.
+    dumped = image.start("dump.log", "pg_dump", "--version")
+    assert (dumped.wait(60), image.start("load.log", "pg_restore", "--version").wait(60)) == (0, 0)
+    assert services["postgres"]["image"] == f"postgres:{(folder / 'dump.log').read_text().split()[-1]}-bookworm"
     touched = image.start("touch.log", "touch", "/opt/groundtone/written")
     assert touched.wait(60) != 0
     assert "Read-only file system" in (folder / "touch.log").read_text()

