@@ -63,7 +63,7 @@ def check(folder: Path, base: Base | None, max_rank: int) -> Artefact:
     training = training_of(folder)
     name = str(config.get("base_model_name_or_path") or "")
     if base is not None:
-        _check_base(name, training.get("base_model_digest"), base)
+        check_base(name, training, base)
     if (said := training.get("weights_digest")) and said != digest((folder / WEIGHTS).read_bytes()):
         raise refused(f"{WEIGHTS} is not the file that {TRAINING} speaks of.", "Take both from one training run.")
     return Artefact(artefact_digest(folder), name)
@@ -139,13 +139,15 @@ def fits(name: str, base: str) -> bool:
     return name.rstrip("/").rpartition("/")[2] == base.rstrip("/").rpartition("/")[2]
 
 
-def _check_base(name: str, base_digest: Any, base: Base) -> None:
+def check_base(name: str, training: dict[str, Any], base: Base) -> None:
+    """Raises InvalidRequest where the adapter, of which `training` tells, was not trained for `base`."""
     if not fits(name, base.name):
         raise refused(
             "It was trained for another base model than the one that is served.",
             "Train it for the served one, or set engine.base_model to its own.",
         )
-    if base_digest and base.digest and base_digest != base.digest:
+    trained_for = training.get("base_model_digest")
+    if trained_for and base.digest and trained_for != base.digest:
         raise refused(
             "It was trained for other weights of the base model than those that are served.", "Train it again on these."
         )

@@ -101,8 +101,9 @@ class Registry:
                 (scratch / left).unlink(missing_ok=True)
             short = artefact.digest.removeprefix("sha256:")[:12]
             place = home / short
-            if place.exists() and not self._intact(place, artefact.digest):
-                place.rename(broken)
+            with suppress(NotFound):
+                if self.version(f"{name}@{short}").digest == artefact.digest and not self.verify(f"{name}@{short}"):
+                    place.rename(broken)
             if not place.exists():
                 record = Version(
                     id=f"{name}@{short}",
@@ -182,13 +183,9 @@ class Registry:
     def verify(self, id: str) -> bool:
         """Whether the stored bytes are those of the version's digest, and signed where keys are trusted."""
         version = self.version(id)
-        return self._intact(version.path, version.digest)
-
-    def _intact(self, place: Path, digest: str) -> bool:
-        try:
-            return artefact_digest(place) == digest and self._signatures.holds(place)
-        except OSError:
-            return False
+        with suppress(OSError):
+            return artefact_digest(version.path) == version.digest and self._signatures.holds(version.path)
+        return False
 
     def channels(self, name: str) -> Channels:
         """Where the channels of `name` point; empty ones where nothing does. Raises ValueError."""

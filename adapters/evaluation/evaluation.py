@@ -103,16 +103,16 @@ def read(folder: Path) -> Evaluation | None:
 
 def card(evaluation: Evaluation, id: str) -> str:
     """The version's model card, in Markdown. `about["trained"]` says what was trained and how, where it is known."""
-    langs = [lang for lang in evaluation.adapter if lang != "all"]
-    lines = [
-        f"| metric | {' | '.join(langs)} | all | base | seconds |",
-        f"| --- |{' --- |' * (len(langs) + 3)}",
-    ]
+    langs = [*(lang for lang in evaluation.adapter if lang != "all"), "all"]
+    lines = [f"| metric | {' | '.join(langs)} | seconds |", f"| --- |{' --- |' * (len(langs) + 1)}"]
     for metric in METRICS:
-        cells = [_cell(evaluation.adapter[lang].get(metric)) for lang in (*langs, "all")]
         seconds = evaluation.adapter["all"].get(metric, Share.of(())).seconds
-        base = _cell(evaluation.base.get("all", {}).get(metric))
-        lines.append(f"| {metric} | {' | '.join(cells)} | {base} | {seconds:g} |")
+        sides = [("", evaluation.adapter)]
+        if metric in evaluation.base.get("all", {}):
+            sides.append((" of the base model", evaluation.base))
+        for whose, side in sides:
+            cells = " | ".join(_cell(side.get(lang, {}).get(metric)) for lang in langs)
+            lines.append(f"| {metric}{whose} | {cells} | {'' if whose else f'{seconds:g}'} |")
     trained = {"weights and configuration": evaluation.digest, **evaluation.about.get("trained", {})}
     measured = {name: value for name, value in evaluation.about.items() if name != "trained"}
     return (

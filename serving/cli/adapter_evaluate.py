@@ -244,10 +244,12 @@ def _tell(cli: Cli, result: "Evaluation", id: str, below: list[str]) -> None:
 
     langs = list(result.adapter)
     rows = [
-        (metric, *(_shown(result.adapter[lang].get(metric)) for lang in langs), _shown(result.base["all"].get(metric)))
+        (metric + whose, *(_shown(side.get(lang, {}).get(metric)) for lang in langs))
         for metric in METRICS
+        for whose, side in (("", result.adapter), (", base", result.base))
+        if not whose or metric in side["all"]
     ]
-    cli.output.table(("metric", *langs, "base"), rows, "")
+    cli.output.table(("metric", *langs), rows, "")
     cli.output.line(f"{id}: {'below its gate in ' + ', '.join(below) if below else 'passed its gate'}")
 
 

@@ -276,4 +276,6 @@ def test_a_seed_passes_the_same_gate(
 def test_an_evaluation_is_read_as_it_was_written() -> None:
     made = evaluation("sha256:1")
     assert Evaluation.from_wire(json.loads(json.dumps(made.to_wire()))) == made
-    assert "| tone | 100.0% (98.7% to 100.0%; 300) |" in card(made, "kitahama@1")
+    shown = card(made, "kitahama@1")
+    assert "| tone | 100.0% (98.7% to 100.0%; 300) |" in shown
+    assert "| leak of the base model | 0.0% (0.0% to 1.3%; 300) | 0.0%" in shown, "the gate compares in each language"

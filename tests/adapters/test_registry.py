@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from adapters import Registry
+from adapters.artefact import Artefact
 from common.errors import Conflict, InvalidRequest, NotFound
 from tests.adapters.conftest import evaluated, evaluation, safetensors, tensors, write
 
@@ -29,6 +30,21 @@ def test_the_same_bytes_are_the_same_version(registry: Registry, artefact: Path)
     assert first.id == f"kitahama@{first.digest.removeprefix('sha256:')[:12]}"
     assert [v.id for v in registry.versions("kitahama")] == [first.id]
     assert registry.names() == ["kitahama"]
+
+
+def test_other_bytes_under_the_same_id_take_no_versions_place(
+    registry: Registry, artefact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twelve digits can be made to agree; the whole digest decides."""
+    first = registry.register("kitahama", artefact)
+    other = another(tmp_path / "other", 0.2)
+    made = registry.register("other", other)
+    same = f"{first.digest[:19]}{made.digest[19:]}"
+    monkeypatch.setattr("adapters.registry.check", lambda *_: Artefact(same, first.base_model))
+    with pytest.raises(InvalidRequest, match="same short digest"):
+        registry.register("kitahama", other)
+    assert registry.version(first.id) == first
+    assert registry.verify(first.id)
 
 
 def test_a_version_stays_when_its_source_changes(registry: Registry, artefact: Path) -> None:
