@@ -186,8 +186,8 @@ def main() -> int:
     job: dict[str, Any] = json.load(sys.stdin)
     settings = load()
     now = next((base for base in settings.bases if base.name == job["knowledge"]), Base(name=job["knowledge"]))
-    each = product(map(Splitter, job["strategies"]), job["sizes"], job["overlaps"])
-    strategies = [Strategy(name, size, overlap) for name, size, overlap in each]
+    each = product(*(job[name] for name in ("strategies", "sizes", "overlaps")))
+    strategies = [Strategy(Splitter(name), size, overlap) for name, size, overlap in each]
     progress("loading the embedder")
     scratch = Scratch(Path(settings.home) / "tune" / "vectors.db", open_embedder(settings.embedder), progress)
     pages, questions = [page_of(row) for row in job["documents"]], [question_of(line) for line in job["questions"]]

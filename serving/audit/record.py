@@ -265,11 +265,10 @@ def newest(tenant: str) -> Select[Any]:
             intents.c.opened,
             intents.c.body.label("intent"),
             intents.c.digest.label("intent_digest"),
-            outcomes.c.closed,
-            outcomes.c.ended,
             outcomes.c.body.label("outcome"),
             outcomes.c.digest.label("outcome_digest"),
             feedback.c.rating,
+            *(outcomes.c[name] for name in ("closed", "ended")),
         )
         .join_from(intents, outcomes, isouter=True)
         .outerjoin(feedback, feedback.c.id == last)

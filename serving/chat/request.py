@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from common.prompt import Message, neutralise
 
@@ -13,8 +13,10 @@ MAX_MESSAGES = 1_000
 MAX_CHOICES = 16
 
 
-class _Closed(BaseModel, extra="forbid", frozen=True):
+class _Closed(BaseModel):
     """What takes no other field."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class TextPart(_Closed):
@@ -32,8 +34,10 @@ class Role(StrEnum):
     TOOL = "tool"
 
 
-class ChatMessage(BaseModel, extra="ignore", frozen=True):
+class ChatMessage(BaseModel):
     """One message. Fields that OpenAI's answers carry are tolerated, so that a history can be sent back as it came."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     role: Role
     content: str | list[TextPart] | None = None
