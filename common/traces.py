@@ -62,9 +62,9 @@ def name_span(span: Span, scope: Mapping[str, Any], status: int) -> None:
 
 
 @contextmanager
-def step(name: str, attributes: Mapping[str, AttributeValue] | None = None) -> Generator[Span]:
+def step(name: str) -> Generator[Span]:
     """The span of work in this process. The block must not yield: a span that is current belongs to one task."""
-    with _tracer.start_as_current_span(name, attributes=attributes, record_exception=False) as span:
+    with _tracer.start_as_current_span(name, record_exception=False) as span:
         yield span
 
 

@@ -114,12 +114,9 @@ class Cursor:
         self._past(end)
         return best
 
-    def spaces(self, index: int, most: int = 1) -> int:
-        """Return the index after at most `most` spaces; a line end is none."""
-        end = index
-        while end - index < most and self.at(end) in (" ", "\u00a0"):
-            end += 1
-        return end
+    def spaces(self, index: int) -> int:
+        """Return the index after one space, if there is one; a line end is none."""
+        return index + (self.at(index) in (" ", "\u00a0"))
 
     def before(self, index: int, count: int = 1) -> str:
         """Return up to `count` (at most `LOOKBACK`) code points that stand before `index`."""

@@ -40,17 +40,17 @@ def load(connection: Connection, principal: Principal, seqs: Sequence[int]) -> d
     columns = (chunks.c[n] for n in ("seq", "id", "digest", "embedded"))
     place = (chunks.c[n] for n in ("title", "heading", "text", "start", "end", "page", "lang", "position"))
     query = (
-        select(*columns, knowledge_bases.c.name.label("knowledge"), documents.c.name, revisions.c.number, *place)
+        select(*columns, knowledge_bases.c.name.label("knowledge"), *place)
+        .add_columns(documents.c.name.label("document"), revisions.c.number.label("revision"))
         .join(documents, documents.c.id == chunks.c.document)
         .join(knowledge_bases, knowledge_bases.c.id == documents.c.knowledge)
         .join(revisions, revisions.c.id == chunks.c.revision)
         .where(chunks.c.tenant == principal.tenant)
     )
     for some in batches(seqs):
-        for row in connection.execute(query.where(chunks.c.seq.in_(some))):
-            fields = list(row)
-            fields[8] = tuple(row.heading)
-            found[row.seq] = Chunk(*fields)
+        for row in connection.execute(query.where(chunks.c.seq.in_(some))).mappings():
+            fields: dict[str, Any] = {**row, "heading": tuple(row["heading"])}
+            found[row["seq"]] = Chunk(**fields)
     return found
 
 

@@ -1,9 +1,9 @@
 """Documents and their revisions, as a principal may see them."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, func, select
+from sqlalchemy import Connection, RowMapping, Select, and_, func, select
 
 from common.errors import NotFound
 from common.principal import Principal
@@ -83,10 +83,10 @@ def get(connection: Connection, principal: Principal, base: Base, name: str, num
         _revisions(principal, base).add_columns(revisions.c.text, revisions.c.blocks).where(documents.c.name == name)
     )
     wanted = editions.c.last.is_(None) if number is None else revisions.c.number == min(number, MOST)
-    row = connection.execute(query.where(wanted)).first()
-    if row is None or not principal.reads(base.labels if row.labels is None else row.labels):
+    row = connection.execute(query.where(wanted)).mappings().first()
+    if row is None or not principal.reads((found := _revision(row, base)).labels):
         raise not_found(name)
-    return replace(_revision(row, base), text=row.text, blocks=row.blocks)
+    return found
 
 
 def cut_otherwise(connection: Connection, principal: Principal, base: Base, strategy: str) -> list[tuple[str, bool]]:
@@ -117,25 +117,26 @@ def page(
     found: list[Revision] = []
     while True:
         query = _revisions(principal, base).where(editions.c.last.is_(None), documents.c.name > after)
-        rows = connection.execute(query.order_by(documents.c.name).limit(limit + 1)).all()
-        for row in rows:
-            if principal.reads(base.labels if row.labels is None else row.labels):
+        rows = connection.execute(query.order_by(documents.c.name).limit(limit + 1)).mappings().all()
+        for revision in (_revision(row, base) for row in rows):
+            if principal.reads(revision.labels):
                 if len(found) == limit:
                     return found, found[-1].document
-                found.append(_revision(row, base))
+                found.append(revision)
         if len(rows) <= limit:
             return found, None
-        after = rows[-1].name
+        after = rows[-1]["document"]
 
 
 def _revisions(principal: Principal, base: Base) -> Select[Any]:
     """Published revisions of a knowledge base that is the principal's own."""
-    kept = ("number", "title", "lang", "media_type", "metadata", "effective_from", "effective_until")
+    kept = ("title", "lang", "media_type", "metadata", "effective_from", "effective_until")
     return (
         select(
-            documents.c.name,
+            documents.c.name.label("document"),
             documents.c.labels,
             documents.c.source,
+            revisions.c.number.label("revision"),
             *(revisions.c[name] for name in (*kept, "digest", "identity", "strategy", "author", "created")),
         )
         .join(editions, editions.c.document == documents.c.id)
@@ -144,9 +145,7 @@ def _revisions(principal: Principal, base: Base) -> Select[Any]:
     )
 
 
-def _revision(row: Row[Any], base: Base) -> Revision:
-    labels = base.labels if row.labels is None else tuple(row.labels)
-    return Revision(
-        row.name, row.number, row.title, row.lang, row.media_type, labels, row.source, row.metadata,
-        row.effective_from, row.effective_until, row.digest, row.identity, row.strategy, row.author, row.created,
-    )  # fmt: skip
+def _revision(row: RowMapping, base: Base) -> Revision:
+    labels = base.labels if row["labels"] is None else tuple(row["labels"])
+    fields: dict[str, Any] = {**row, "labels": labels}
+    return Revision(**fields)

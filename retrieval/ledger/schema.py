@@ -33,6 +33,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
+from sqlalchemy.schema import SchemaItem
 
 Id = BigInteger().with_variant(Integer, "sqlite")
 """SQLite counts up by itself only where the column is a plain INTEGER, which holds 64 bits there. Tables with
@@ -67,6 +68,19 @@ metadata = MetaData(
 
 def _tenant() -> Column[str]:
     return Column("tenant", Text, ForeignKey("tenants.name"), nullable=False)
+
+
+def _interval(table: str, of: str) -> tuple[SchemaItem, ...]:
+    """The snapshots from `first` to `last` for which a row of `table` holds; one that is open has no `last`, and of
+    `of` there is one such at most."""
+    is_open = text("last IS NULL")
+    return (
+        Column("first", BigInteger, nullable=False),
+        Column("last", BigInteger),
+        Index(None, "tenant", "first"),
+        Index(None, "tenant", "last", "first"),  # an open interval begun since, and a closed one: by what differs
+        Index(f"uq_{table}_open", of, unique=True, sqlite_where=is_open, postgresql_where=is_open),
+    )
 
 
 tenants = Table(
@@ -140,19 +154,9 @@ editions = Table(
     _tenant(),
     Column("document", BigInteger, ForeignKey("documents.id"), nullable=False),
     Column("revision", BigInteger, ForeignKey("revisions.id"), nullable=False),
-    Column("first", BigInteger, nullable=False),
-    Column("last", BigInteger),
     Index(None, "document"),
     Index(None, "revision"),
-    Index(None, "tenant", "first"),
-    Index(None, "tenant", "last", "first"),  # an open interval begun since, and a closed one: by what differs
-    Index(
-        "uq_editions_open",
-        "document",
-        unique=True,
-        sqlite_where=text("last IS NULL"),
-        postgresql_where=text("last IS NULL"),
-    ),
+    *_interval("editions", "document"),
     sqlite_autoincrement=True,
 )
 
@@ -189,18 +193,8 @@ visibility = Table(
     Column("id", Id, primary_key=True),
     _tenant(),
     Column("chunk", BigInteger, ForeignKey("chunks.seq"), nullable=False),
-    Column("first", BigInteger, nullable=False),
-    Column("last", BigInteger),
     Index(None, "chunk"),
-    Index(None, "tenant", "first"),
-    Index(None, "tenant", "last", "first"),
-    Index(
-        "uq_visibility_open",
-        "chunk",
-        unique=True,
-        sqlite_where=text("last IS NULL"),
-        postgresql_where=text("last IS NULL"),
-    ),
+    *_interval("visibility", "chunk"),
     sqlite_autoincrement=True,
 )
 

@@ -23,11 +23,11 @@ MOST_MEMORY = 4 * 1024**3
 _ROOT = Path(__file__).parents[2]
 
 
-def read_apart(reader: str, data: bytes, out: Builder, most_seconds: float = MOST_WAIT) -> None:
+def read_apart(reader: str, data: bytes, out: Builder) -> None:
     """Runs `reader`, one of READERS, over `data` in a child. Raises InvalidRequest for what it can't read in time."""
     command = [sys.executable, "-m", "retrieval.readers.apart", reader]
     try:
-        done = subprocess.run(command, input=data, capture_output=True, timeout=most_seconds, cwd=_ROOT, check=False)
+        done = subprocess.run(command, input=data, capture_output=True, timeout=MOST_WAIT, cwd=_ROOT, check=False)
     except subprocess.TimeoutExpired as error:
         raise unreadable("The document takes too long to read.", "Split it, or save it in another format.") from error
     if done.returncode:
