@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from common.errors import GroundtoneError
 from serving.cli.ask import first_assistant
-from serving.cli.client import path
 from serving.cli.command import Cli, Usage, existing_file
-from serving.cli.documents import document_path
+from serving.cli.documents import whole
 
 if TYPE_CHECKING:
     from retrieval.evaluation.questions import Question
 
 _TRIES_A_DRAFT = 3
 _DRAFT_TOKENS = 120
+_SEED = 7
 
 
 def gathered(
@@ -27,7 +27,6 @@ def gathered(
     receipts: bool = False,
     draft: int | None = None,
     assistant: str | None = None,
-    seed: int = 7,
 ) -> "list[Question]":
     """The questions that were asked for, the unanswerable ones last. Raises Usage where none can be had."""
     if sum((file is not None, receipts, draft is not None)) != 1:
@@ -37,7 +36,7 @@ def gathered(
     elif receipts:
         questions = _from_receipts(cli, kb)
     else:
-        questions = _drafted(cli, kb, draft or 0, assistant, seed)
+        questions = _drafted(cli, kb, draft or 0, assistant)
     if not any(question.document for question in questions):
         raise Usage(
             "No question came of it. Rate answers with `groundtone receipt feedback`, or write a file of questions."
@@ -64,8 +63,7 @@ def save(file: Path, questions: "Sequence[Question]") -> None:
 
 def texts(cli: Cli, kb: str) -> dict[str, str]:
     """Every document's text, by its id."""
-    names = [row["document"] for row in cli.client.pages(path("v1", "knowledge", kb, "documents"))]
-    return {name: cli.client.get(document_path(kb, name))["text"] for name in names}
+    return {row["document"]: row["text"] for row in whole(cli.client, kb)}
 
 
 def _from_receipts(cli: Cli, kb: str) -> "list[Question]":
@@ -74,13 +72,13 @@ def _from_receipts(cli: Cli, kb: str) -> "list[Question]":
     return list(of_receipts(cli.client.pages("/v1/receipts", rating="good"), kb))
 
 
-def _drafted(cli: Cli, kb: str, count: int, assistant: str | None, seed: int) -> "list[Question]":
+def _drafted(cli: Cli, kb: str, count: int, assistant: str | None) -> "list[Question]":
     """Asks an assistant, without knowledge, for a question to each of some paragraphs."""
     from retrieval.evaluation.drafts import fitting, passages, prompt
 
     model = assistant or first_assistant(cli)
     kept: list[Question] = []
-    drawn = passages(texts(cli, kb), count * _TRIES_A_DRAFT, seed)
+    drawn = passages(texts(cli, kb), count * _TRIES_A_DRAFT, _SEED)
     for i, (document, passage) in enumerate(drawn, 1):
         body = {
             "model": model,

@@ -69,14 +69,14 @@ class Client:
     def get(self, path: str, **query: Any) -> Any:
         return self.send("GET", path, query=query).document
 
-    def post(self, path: str, body: Any = None, **query: Any) -> Any:
-        return self.send("POST", path, body=body, query=query).document
+    def post(self, path: str, body: Any = None) -> Any:
+        return self.send("POST", path, body=body).document
 
-    def put(self, path: str, body: Any = None, **query: Any) -> Any:
-        return self.send("PUT", path, body=body, query=query).document
+    def put(self, path: str, body: Any = None) -> Any:
+        return self.send("PUT", path, body=body).document
 
-    def delete(self, path: str, **query: Any) -> Any:
-        return self.send("DELETE", path, query=query).document
+    def delete(self, path: str) -> Any:
+        return self.send("DELETE", path).document
 
     def pages(self, path: str, *, limit: int | None = None, **query: Any) -> Generator[dict[str, Any]]:
         """The items of a list that comes in pages: all of them, or the first `limit`."""
@@ -100,15 +100,14 @@ class Client:
         data: bytes | None = None,
         content_type: str = "application/json",
         query: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str] | None = None,
     ) -> Reply:
         """One request; `body` goes as JSON, `data` as it is. Raises ServiceError for any status from 400 on."""
-        with self._exchange(method, path, body, data, content_type, query, headers) as response:
+        with self._exchange(method, path, body, data, content_type, query) as response:
             return Reply(response.status, dict(response.getheaders()), response.read())
 
     def events(self, path: str, body: Any) -> Generator[dict[str, Any]]:
         """The JSON events of a stream, until `[DONE]`. Raises ServiceError for an error event too."""
-        with self._exchange("POST", path, body, None, "application/json", None, None) as response:
+        with self._exchange("POST", path, body, None, "application/json", None) as response:
             for raw in response:
                 line = raw.rstrip(b"\r\n")
                 if not line.startswith(b"data:"):
@@ -130,10 +129,9 @@ class Client:
         data: bytes | None,
         content_type: str,
         query: Mapping[str, Any] | None,
-        extra: Mapping[str, str] | None,
     ) -> Generator[http.client.HTTPResponse]:
         payload = json.dumps(body).encode() if body is not None else data
-        headers = {"accept": "application/json, text/event-stream", **(extra or {})}
+        headers = {"accept": "application/json, text/event-stream"}
         if self._key:
             headers["authorization"] = f"Bearer {self._key}"
         if payload is not None:

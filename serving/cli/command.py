@@ -163,6 +163,11 @@ def _told(refused: ServiceError, cli: Cli) -> str:
     return message
 
 
+def commas(text: str) -> list[str]:
+    """The parts of an option that is written with commas."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
 def existing_file(path: Path) -> Path:
     """`path`, if it is a file. Raises Usage."""
     if not path.is_file():

@@ -1,7 +1,7 @@
 """Files on their way into a knowledge base."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,12 @@ def files_of(given: Sequence[Path]) -> list[tuple[str, Path]]:
 
 def document_path(kb: str, document: str) -> str:
     return path("v1", "knowledge", kb, "documents", document)
+
+
+def whole(client: Client, kb: str, **query: Any) -> Iterator[dict[str, Any]]:
+    """Every document of a knowledge base, with its text."""
+    for row in client.pages(path("v1", "knowledge", kb, "documents")):
+        yield client.get(document_path(kb, row["document"]), **query)
 
 
 def put(client: Client, kb: str, document: str, file: Path, query: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import typer
 from serving.cli.asked import from_file
 from serving.cli.command import Cli, Usage, command
 from serving.cli.documents import finished
-from serving.cli.evaluate import METRICS, ask, shown
+from serving.cli.evaluate import METRICS, Questions, ask, shown
 from serving.cli.knowledge import Kb, base
 
 
@@ -20,9 +20,7 @@ def embedder(
     cli: Cli,
     action: Annotated[str | None, typer.Argument(metavar="[compare|switch]")] = None,
     kb: Kb = None,
-    questions: Annotated[
-        Path | None, typer.Option("--questions", metavar="FILE", help="JSON Lines: question, document, figures.")
-    ] = None,
+    questions: Questions = None,
 ) -> None:
     """Show the embedders, compare the two on your questions, or let the other one serve."""
     if action is None:

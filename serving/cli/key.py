@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from serving.cli.client import path
-from serving.cli.command import Cli, command
+from serving.cli.command import Cli, command, commas
 from serving.cli.output import moment
 
 app = typer.Typer(name="key", help="API keys.", no_args_is_help=True)
@@ -21,7 +21,7 @@ def create(
     ] = "chat",
 ) -> None:
     """Create a key. It is shown once, now."""
-    body = {"name": name, "labels": _list(labels), "scopes": _list(scopes)}
+    body = {"name": name, "labels": commas(labels), "scopes": commas(scopes)}
     made = cli.client.post("/v1/keys", body)
     cli.output.document(made)
     cli.output.line(made["key"])
@@ -47,7 +47,3 @@ def revoke(cli: Cli, id: Annotated[str, typer.Argument(metavar="ID", help="As `k
     cli.client.delete(path("v1", "keys", id))
     cli.output.document({"id": id, "revoked": True})
     cli.output.line(f"{id} is revoked")
-
-
-def _list(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]

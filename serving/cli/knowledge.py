@@ -7,7 +7,7 @@ import typer
 
 from serving.cli.ask import point_in_time
 from serving.cli.client import ServiceError, path
-from serving.cli.command import Cli, Exit, Usage, command
+from serving.cli.command import Cli, Exit, Usage, command, commas
 from serving.cli.documents import document_path, files_of, finished, put
 from serving.cli.output import moment
 
@@ -31,7 +31,7 @@ def create(
     ] = None,
 ) -> None:
     """Create a knowledge base."""
-    made = cli.client.put(path("v1", "knowledge", kb), {"labels": _list(labels)} if labels else {})
+    made = cli.client.put(path("v1", "knowledge", kb), {"labels": commas(labels)} if labels else {})
     cli.output.document(made)
     cli.output.line(f"Knowledge base {kb} exists, with labels {', '.join(made.get('labels') or ['public'])}.")
 
@@ -226,10 +226,6 @@ def sources(
     done = cli.client.post(f"{path('v1', 'sources', name)}:{action}")
     cli.output.document(done)
     cli.output.line(f"{name}: {done.get('status') or action}")
-
-
-def _list(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _in_snapshot(result: dict[str, Any]) -> str:

@@ -115,12 +115,10 @@ def _held(cli: Cli, kb: str) -> "Iterator[tuple[str, Document]]":
     """A knowledge base's documents, with their structure."""
     from common.language import language_of
     from retrieval.text import Block, BlockKind, Document
-    from serving.cli.client import path
-    from serving.cli.documents import document_path
+    from serving.cli.documents import whole
 
-    for row in cli.client.pages(path("v1", "knowledge", kb, "documents")):
-        found = cli.client.get(document_path(kb, row["document"]), structure="true")
+    for found in whole(cli.client, kb, structure="true"):
         blocks = tuple(Block(BlockKind(kind), *place) for kind, *place in found.get("blocks") or ())
-        whole = (Block(BlockKind.PARAGRAPH, 0, len(found["text"])),)
+        plain = (Block(BlockKind.PARAGRAPH, 0, len(found["text"])),)
         title = str(found.get("title") or "")
-        yield row["document"], Document(found["text"], blocks or whole, title, language_of(found["text"]))
+        yield found["document"], Document(found["text"], blocks or plain, title, language_of(found["text"]))

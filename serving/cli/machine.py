@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import stat
 import sys
 import time
@@ -113,14 +112,11 @@ def _available_memory() -> int:
 
 
 def port(settings: Settings) -> Check:
+    from serving.supervisor.plan import taken
+
     host, number = settings.server.host, settings.server.port
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as trial:
-        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            trial.bind((host, number))
-        except OSError as error:
-            return fail("port", f"{host}:{number}: {error.strerror}", f"Set GROUNDTONE_PORT, e.g. to {number + 1}.")
+    if why := taken(host, number):
+        return fail("port", f"{host}:{number}: {why}", f"Set GROUNDTONE_PORT, e.g. to {number + 1}.")
     return ok("port", f"{host}:{number} is free")
 
 
@@ -153,7 +149,7 @@ def permissions(home: Home) -> Iterator[Check]:
         yield fail(
             "state folder", f"{home.path} has mode {mode:04o}", f"chmod 700 {home.path}: it holds keys and receipts."
         )
-    for file in (home.admin_key_path, home.internal_key_path):
+    for file in (home.admin_key_path, home.internal_key_path, home.metrics_key_path):
         if not file.exists():
             yield warn("keys", f"{file.name} does not exist yet", "The first start makes it.")
         elif mounted(file):

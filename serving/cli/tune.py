@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from serving.cli.asked import gathered
-from serving.cli.client import path
-from serving.cli.command import Cli, Exit, Usage, command
+from serving.cli.command import Cli, Exit, Usage, command, commas
 from serving.cli.configure import write_entry
-from serving.cli.documents import document_path
+from serving.cli.documents import whole
 from serving.cli.evaluate import KbName, Questions, shown
 
 if TYPE_CHECKING:
@@ -77,9 +76,8 @@ def tune(
 
 def _documents(cli: Cli, kb: str) -> list[dict[str, Any]]:
     """Every document with its structure. Those that were published before the ledger kept it are left out."""
-    names = [row["document"] for row in cli.client.pages(path("v1", "knowledge", kb, "documents"))]
-    cli.output.progress(f"reading {len(names)} documents")
-    found = [cli.client.get(document_path(kb, name), structure="true") for name in names]
+    cli.output.progress("reading the documents")
+    found = list(whole(cli.client, kb, structure="true"))
     kept = [row for row in found if row.get("blocks")]
     if lost := len(found) - len(kept):
         cli.output.progress(f"{lost} documents came before their structure was kept and are left out: send them again.")
@@ -176,7 +174,7 @@ def _drawn(result: dict[str, Any]) -> str:
 
 
 def _chosen(text: str, known: tuple[str, ...]) -> list[str]:
-    names = [name.strip() for name in text.split(",") if name.strip()]
+    names = commas(text)
     if not names or set(names) - set(known):
         raise Usage(f"--strategies takes {', '.join(known)}, comma-separated.")
     return names

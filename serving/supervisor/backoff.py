@@ -14,10 +14,9 @@ class Backoff:
     `failures` counts the lives in a row that were shorter than `FORGIVEN_AFTER`.
     """
 
-    def __init__(self, first: float = FIRST, longest: float = LONGEST, chance: random.Random | None = None) -> None:
+    def __init__(self, first: float = FIRST, longest: float = LONGEST) -> None:
         self._first = first
         self._longest = longest
-        self._chance = chance or random.Random()  # noqa: S311 - it spreads load and guards nothing
         self.failures = 0
 
     def after(self, lived: float) -> float:
@@ -26,4 +25,4 @@ class Backoff:
             self.failures = 0
         self.failures += 1
         delay = min(self._longest, self._first * 2 ** min(self.failures - 1, 16))
-        return delay * self._chance.uniform(0.75, 1.25)
+        return delay * random.uniform(0.75, 1.25)  # noqa: S311 - it spreads load and guards nothing

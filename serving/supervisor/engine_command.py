@@ -41,12 +41,11 @@ def engine_command(
     served: str,
     port: int,
     device: Device,
-    host: str = "127.0.0.1",
 ) -> Command:
     """vLLM serving `model` (a folder or a hub name) under the name `served`. `settings.engine.arguments` come last."""
     engine = settings.engine
     arguments = [python, "-m", "vllm.entrypoints.openai.api_server"]
-    arguments += ["--host", host, "--port", str(port)]
+    arguments += ["--host", "127.0.0.1", "--port", str(port)]
     arguments += ["--model", model, "--served-model-name", served, "--max-model-len", str(engine.max_model_len)]
     # Room on the device for the old and the new version of an adapter while a channel moves, and more in memory.
     on_cpu = device is Device.CPU

@@ -48,7 +48,11 @@ def make_plan(settings: Settings, home: Home) -> Plan:
     engine_port, vectors_port, knowledge_port, free_port = free_ports(4)
     port = settings.server.port or free_port
     host = settings.server.host
-    _require_free(host, port)
+    if why := taken(host, port):
+        raise CannotStart(
+            f"Can't listen on {host}, port {port}: {why}. Stop what uses the port, or choose another: "
+            f"GROUNDTONE_PORT={port + 1 if port < 65535 else 8081}."
+        )
     engines = settings.engine.urls or (_loopback(engine_port),)
     vectors = settings.vectors.url or _loopback(vectors_port)
     knowledge = settings.knowledge.urls or (_loopback(knowledge_port),)
@@ -150,17 +154,16 @@ def free_ports(count: int) -> Sequence[int]:
         return [one.getsockname()[1] for one in sockets]
 
 
-def _require_free(host: str, port: int) -> None:
+def taken(host: str, port: int) -> str | None:
+    """Why nothing can listen there; None where something can."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             trial.bind((host, port))
         except OSError as error:
-            raise CannotStart(
-                f"Can't listen on {host}, port {port}: {error.strerror}. Stop what uses the port, or choose another: "
-                f"GROUNDTONE_PORT={port + 1 if port < 65535 else 8081}."
-            ) from error
+            return error.strerror or type(error).__name__
+    return None
 
 
 def _loopback(port: int) -> str:
