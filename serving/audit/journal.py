@@ -6,7 +6,8 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from concurrent.futures import Future
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Engine, Table, insert
@@ -24,20 +25,15 @@ class _Job:
     table: Table
     row: dict[str, Any]
     keep: bool
-    loop: asyncio.AbstractEventLoop
-    done: "asyncio.Future[None]"
+    done: Future[None] = field(default_factory=Future[None])
 
     def resolve(self, error: Exception | None) -> None:
-        def settle() -> None:
-            if self.done.done():
-                return
-            if error is None:
-                self.done.set_result(None)
-            else:
-                self.done.set_exception(error)
-
-        if not self.loop.is_closed():
-            self.loop.call_soon_threadsafe(settle)
+        if self.done.done():
+            return  # a row that was kept is written now
+        if error is None:
+            self.done.set_result(None)
+        else:
+            self.done.set_exception(error)
 
 
 class Journal:
@@ -53,12 +49,13 @@ class Journal:
     def append(self, table: Table, row: dict[str, Any], *, keep: bool) -> "asyncio.Future[None]":
         """`keep` rows are tried again until they are written: an outcome, which has happened, is not forgotten
         because the disk was full for a moment. An intent fails at once, and nothing is answered."""
-        loop = asyncio.get_running_loop()
-        job = _Job(table, row, keep, loop, loop.create_future())
+        job = _Job(table, row, keep)
+        job.done.set_running_or_notify_cancel()  # whoever waits for it may leave, and can't take it back
+        waiting = asyncio.wrap_future(job.done)
         # A future whose waiter left must not be reported as an exception never retrieved.
-        job.done.add_done_callback(lambda future: future.cancelled() or future.exception())
+        waiting.add_done_callback(lambda future: future.cancelled() or future.exception())
         self._jobs.put(job)
-        return job.done
+        return waiting
 
     def close(self) -> None:
         """Writes what is left, and ends the thread."""

@@ -104,9 +104,9 @@ class Guard:
         """The figures of the question."""
         return figures.find(self._question)
 
-    def judge(self, text: str, *, data: bool = False) -> list[Judged]:
-        """A verdict on each figure in `text`, in order. `data` says that it is JSON."""
-        hearing = Hearing(self, data=data)
+    def judge(self, text: str) -> list[Judged]:
+        """A verdict on each figure in `text`, in order."""
+        hearing = Hearing(self)
         hearing.read(text, len(text))
         hearing.decide(text, done=True)
         return hearing.judged
