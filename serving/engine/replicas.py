@@ -16,9 +16,10 @@ from typing import Any, Self
 
 import aiohttp
 
-from adapters import Registry, Version
-from adapters.artefact import fits
-from common.errors import EngineUnavailable, GroundtoneError, Overloaded
+from adapters import Base, Registry, Version
+from adapters.artefact import check_base, training_of
+from adapters.base_model import digest_in
+from common.errors import EngineUnavailable, GroundtoneError, InvalidRequest, Overloaded
 from common.settings import Settings
 from serving.engine.pointers import Pointers, read_pointers
 from serving.engine.replica import Event, Failed, Full, Gone, Replica
@@ -39,6 +40,7 @@ class Replicas:
     """The engine, however many servers it is."""
 
     def __init__(self, settings: Settings, registry: Registry, session: aiohttp.ClientSession) -> None:
+        self._home = settings.home
         self._registry = registry
         self._replicas = [Replica(url.rstrip("/"), session, settings.engine) for url in settings.engine.urls]
         self.base_model = ""
@@ -217,11 +219,20 @@ class Replicas:
         replica.problem = f"{missing} adapters are refused, change nothing or don't verify" if missing else None
 
     async def _load(self, replica: Replica, version: Version) -> bool:
-        if not fits(version.base_model, self.base_model):
-            log.error("adapter %s was trained for %s, not for %s", version.id, version.base_model, self.base_model)
-            return False
-        if await asyncio.to_thread(self._registry.verify, version.id):
+        if await asyncio.to_thread(self._sound, version):
             return await replica.load_adapter(version.id, str(version.path.absolute()))
+        return False
+
+    def _sound(self, version: Version) -> bool:
+        """Whether the engine may hear of it: of a seed, and after the engine got another model, nobody asked before."""
+        base = Base(self.base_model, digest_in(self._home, self.base_model))
+        try:
+            check_base(version.base_model, training_of(version.path), base)
+        except InvalidRequest as wrong:
+            log.error("adapter %s is not loaded: %s", version.id, wrong)
+            return False
+        if self._registry.verify(version.id):
+            return True
         log.error("adapter %s is not what was registered, or not signed; it is not loaded", version.id)
         return False
 

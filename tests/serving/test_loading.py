@@ -175,13 +175,18 @@ async def test_a_version_that_the_engine_refuses_disturbs_nobody(
     assert (await gateway.http.get("/readyz")).status == 200
 
 
+@pytest.mark.parametrize("other", ["name", "weights"])
 async def test_a_version_of_another_base_model_is_not_loaded(
-    gateway: Gateway, another: Path, monkeypatch: pytest.MonkeyPatch
+    gateway: Gateway, another: Path, monkeypatch: pytest.MonkeyPatch, other: str
 ) -> None:
-    """Nor where it was registered before the engine got another model: the engine does not hear of it."""
+    """Nor where it was registered before the engine got another model, or weights: the engine does not hear of it."""
     monkeypatch.setattr("serving.api.adapters.LOADED_WITHIN_SECONDS", 3.0)
-    config = another / "adapter_config.json"
-    config.write_text(config.read_text().replace("SmolLM2-135M-Instruct", "another-model"))
+    if other == "name":
+        config = another / "adapter_config.json"
+        config.write_text(config.read_text().replace("SmolLM2-135M-Instruct", "another-model"))
+    else:
+        monkeypatch.setattr("serving.engine.replicas.digest_in", lambda home, name: "sha256:served")
+        (another / "training.json").write_text('{"base_model_digest": "sha256:trained for"}')
     registry = gateway.services.registry
     version = await asyncio.to_thread(lambda: evaluated(registry, registry.register("kitahama", another)).id)
     assert await move(gateway, version) == 503
