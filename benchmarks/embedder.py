@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.retrieval import Cached, load, options
+from benchmarks.retrieval import load, options, remembering
 from benchmarks.stack import publish
 from common.settings import Embedder as EmbedderSettings
 from retrieval.embed import open_embedder
@@ -24,7 +24,7 @@ E5_DIMENSION = 384
 
 
 def quality(data: Path, across: Sequence[str], cache: Path) -> list[str]:
-    embedder = Cached(cache)
+    embedder = remembering(cache)
     lines = ["| recall@1 of vectors alone | e5 | use | joined |", "| --- | --- | --- | --- |"]
     for part in load(data, across):
         passages = embedder.passages([f"{title}\n{text}" for title, text in zip(part.titles, part.texts, strict=True)])

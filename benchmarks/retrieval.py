@@ -12,7 +12,6 @@ all questions count and none was calibrated on.
 """
 
 import argparse
-import hashlib
 import json
 import math
 import sys
@@ -21,7 +20,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +30,8 @@ from common.evidence import WEAK_BELOW
 from common.language import family_of, language_of
 from common.settings import Embedder as EmbedderSettings
 from retrieval.bags import coverage
-from retrieval.embed import Embedder, Vectors, open_embedder
+from retrieval.embed import open_embedder
+from retrieval.evaluation.scratch import Scratch
 from retrieval.fuse import BEST, Weights, confidence, fuse, fuse_apart, merge
 from retrieval.lexical import Lexical
 
@@ -55,33 +54,9 @@ class Set:
     mixed: bool = False
 
 
-class Cached:
-    """An embedder that remembers its vectors in a file, by the digest of the text."""
-
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._path = folder / "vectors.npz"
-        self._known: dict[str, Any] = dict(np.load(self._path)) if self._path.exists() else {}
-        self._embedder: Embedder | None = None
-
-    def passages(self, texts: Sequence[str]) -> Vectors:
-        return self._vectors("p", texts)
-
-    def questions(self, texts: Sequence[str]) -> Vectors:
-        return self._vectors("q", texts)
-
-    def _vectors(self, kind: str, texts: Sequence[str]) -> Vectors:
-        keys = [kind + hashlib.sha256(text.encode()).hexdigest()[:40] for text in texts]
-        todo = {key: text for key, text in zip(keys, texts, strict=True) if key not in self._known}
-        for start in range(0, len(todo), 64):
-            some = dict(list(todo.items())[start : start + 64])
-            self._embedder = self._embedder or open_embedder(EmbedderSettings())
-            embed = self._embedder.passages if kind == "p" else self._embedder.questions
-            self._known |= zip(some, embed(list(some.values())), strict=True)
-            print(f"embedded {start + len(some)} of {len(todo)}", file=sys.stderr)
-        if todo:
-            np.savez(self._path, **self._known)
-        return np.stack([self._known[key] for key in keys])
+def remembering(cache: Path) -> Scratch:
+    """The bundled embedder, which embeds each text once for good."""
+    return Scratch(cache / "vectors.db", open_embedder(EmbedderSettings()), lambda text: print(text, file=sys.stderr))
 
 
 def load(data: Path, across: Sequence[str]) -> list[Set]:
@@ -122,7 +97,7 @@ class Ranks:
     unrelated: NDArray[np.float64]
 
 
-def measure(data: Set, embedder: Cached) -> Ranks:
+def measure(data: Set, embedder: Scratch) -> Ranks:
     texts = [f"{title}\n{text}" for title, text in zip(data.titles, data.texts, strict=True)]
     cosines = embedder.questions(data.questions) @ embedder.passages(texts).T
     langs: dict[int, str] = dict(enumerate(language_of(text) for text in data.texts))
@@ -210,7 +185,7 @@ def _likely(ranked: list[tuple[int, float]], wanted: int) -> list[float]:
     return [float(at * mine - np.log(np.exp(at * scores).sum())) for at in SHARPNESSES]
 
 
-def _llama_index(data: Set, texts: list[str], embedder: Cached) -> list[int]:
+def _llama_index(data: Set, texts: list[str], embedder: Scratch) -> list[int]:
     """LlamaIndex as its introduction shows it: documents, the default splitter, a vector index, a retriever."""
     from llama_index.core import Document, VectorStoreIndex
     from llama_index.core.base.embeddings.base import BaseEmbedding
@@ -301,7 +276,7 @@ def main() -> int:
     parser = options(__doc__)
     parser.add_argument("--only", action="append", default=[], help="a set's name; may be repeated")
     chosen = parser.parse_args()
-    embedder = Cached(chosen.cache)
+    embedder = remembering(chosen.cache)
     sets = [data for data in load(chosen.data, chosen.across) if not chosen.only or data.name in chosen.only]
     sets += mixed(sets) if len(sets) > 1 else []
     publish("retrieval", report({data.name: measure(data, embedder) for data in sets}), write=True)
