@@ -23,7 +23,7 @@ def family(lang: str, size: int, rng: random.Random) -> tuple[str, list[Product]
     """A brand's title and `size` products of one sort: close neighbours, each value of its own."""
     kinds, keys = rng.choice(FAMILIES[lang])
     brand = rng.choice(BRANDS[lang])
-    chosen = rng.sample(keys, min(len(keys), rng.randint(2, 5)))
+    chosen = rng.sample(keys, min(len(keys), rng.randint(2, 6)))
     shared = {key: rng.choice(ATTRIBUTES[key].wordings[lang].names) for key in chosen}
     kind, products, taken = rng.choice(kinds), list[Product](), set[str]()
     tiers = rng.sample(TIERS[lang], min(size, len(TIERS[lang])))

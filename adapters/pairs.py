@@ -17,11 +17,11 @@ from adapters.records import Records
 from adapters.redraw import figures
 from adapters.samples import FormSample, Sample
 from adapters.scene import Asked, Scene
-from adapters.words import ATTRIBUTES, BY_NAME, FRAMES, Attribute, Kind
+from adapters.words import ATTRIBUTES, BY_NAME, FRAMES, PEOPLE, PLACES, Attribute, Kind
 from common.prompt import compose
 
 LANGUAGES = ("en", "ja", "zh-TW")
-_SHARES = (0.24, 0.42, 0.34)
+_SHARES = (0.25, 0.39, 0.36)
 
 
 class Facts(StrEnum):
@@ -77,7 +77,7 @@ class Pairs:
         evidence = evidence_of(pieces, lang, rng)
         chosen = _chosen(stated, questions, rng)
         # Little evidence is asked about in several wordings: it is paid for already.
-        chosen += rng.sample(chosen, min(len(chosen), questions - len(chosen)))
+        chosen += rng.choices(chosen, k=questions - len(chosen))
         asked = [self._ask(fact, lang, rng) for fact in chosen]
         if len(stated) > 1 and rng.random() < 0.3:
             asked[-1] = self._ask_two(stated, lang, rng) or asked[-1]
@@ -116,14 +116,14 @@ class Pairs:
         """A question for `fact`: naming its attribute, or as people ask who don't know its name."""
         answering = self._naming(fact, lang, rng)
         attribute = ATTRIBUTES.get(fact.key or "") or _meant(fact, lang)
-        if attribute is not None and rng.random() < 0.65:
+        if attribute is not None and rng.random() < 0.6:
             question, answer = self._freely(attribute, fact, lang, answering, rng)
         else:
             question, answer = answering.fill(fact.product, fact.attribute, fact.value)
-            if rng.random() < 0.5:
-                question = rng.choice(BY_NAME[lang]).format(product=fact.product, attribute=fact.attribute)
+            if rng.random() < 0.7:
+                question = _worded(BY_NAME[lang], lang, rng, product=fact.product, attribute=fact.attribute)
         if rng.random() < 0.4:
-            question = rng.choice(FRAMES[lang]).format(question=question)
+            question = _worded(FRAMES[lang], lang, rng, question=question)
         return Asked(question, answer, fact.value)
 
     def _naming(self, fact: Stated, lang: str, rng: random.Random) -> Sample:
@@ -220,6 +220,11 @@ class Pairs:
         stated = [fact for piece in pieces for fact in piece.stated]
         asked = [self._ask(fact, lang, rng) for fact in rng.sample(stated, min(questions, len(stated)))]
         return Scene(lang, compose(self._firm, [], [])[0], tuple(asked))
+
+
+def _worded(wordings: Sequence[str], lang: str, rng: random.Random, **slots: str) -> str:
+    """One of `wordings`, with whoever and whatever it mentions beside its slots."""
+    return rng.choice(wordings).format(person=rng.choice(PEOPLE[lang]), place=rng.choice(PLACES[lang]), **slots)
 
 
 _LABELLED = {"en": "{question}, for {label}?", "ja": "{label}の場合、{question}", "zh-TW": "{label}的話，{question}"}

@@ -64,6 +64,10 @@ BY_NAME: dict[str, tuple[str, ...]] = {lang: tuple(_WORDS[lang]["by_name"]) for 
 FRAMES: dict[str, tuple[str, ...]] = {lang: tuple(_WORDS[lang]["frames"]) for lang in _LANGUAGES}
 """What people write around a question: a model that never saw any refuses what it does not know."""
 
+PEOPLE: dict[str, tuple[str, ...]] = {lang: tuple(_WORDS[lang]["people"]) for lang in _LANGUAGES}
+PLACES: dict[str, tuple[str, ...]] = {lang: tuple(_WORDS[lang]["places"]) for lang in _LANGUAGES}
+"""Whom and what questions mention beside what they ask about, and what a model takes for that if it never saw them."""
+
 TIERS: dict[str, tuple[str, ...]] = {lang: tuple(_WORDS[lang]["tiers"]) for lang in _LANGUAGES}
 COLUMNS: dict[str, tuple[str, ...]] = {lang: tuple(_WORDS[lang]["columns"]) for lang in _LANGUAGES}
 LABELS: dict[str, tuple[tuple[str, ...], ...]] = {
