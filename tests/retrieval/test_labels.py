@@ -24,7 +24,7 @@ from retrieval.neighbours import Neighbours, exact
 from retrieval.publish import Push
 from retrieval.search import Search
 from retrieval.vectors import Vectors
-from tests.retrieval.house import House, someone
+from tests.retrieval.house import Chroma, House, someone
 
 CHUNKS, QUESTIONS = 2_000, 15
 
@@ -46,15 +46,17 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Generator[tuple[Knowledg
     """The benchmark's own service with fewer chunks, on a Chroma of its own."""
     folder = tmp_path_factory.mktemp("labels")
     rows, asked = labels.draw(CHUNKS, QUESTIONS, 0.7)
-    with labels.chroma(folder / "chroma") as url:
-        ledger = Ledger(f"sqlite:///{folder / 'ledger.db'}")
-        ledger.migrate()
-        knowledge = Knowledge(ledger, labels.Synthetic(rows, asked), Recorded(url), folder)
-        knowledge.start()
-        assert knowledge.publisher.writing.wait(60)
-        labels.fill(knowledge, CHUNKS)
-        yield knowledge, asked
-        knowledge.close()
+    chroma = Chroma(folder / "chroma")
+    chroma.start()
+    ledger = Ledger(f"sqlite:///{folder / 'ledger.db'}")
+    ledger.migrate()
+    knowledge = Knowledge(ledger, labels.Synthetic(rows, asked), Recorded(chroma.url), folder)
+    knowledge.start()
+    assert knowledge.publisher.writing.wait(60)
+    labels.fill(knowledge, CHUNKS)
+    yield knowledge, asked
+    knowledge.close()
+    chroma.kill()
 
 
 @pytest.mark.parametrize(
