@@ -3,6 +3,7 @@
 import json
 import logging
 import shutil
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,13 @@ import pytest
 from adapters import Gate, Registry
 from adapters.artefact import artefact_digest
 from adapters.evaluation.bounds import Share, wilson
-from adapters.evaluation.evaluation import FILE, Evaluation, card
+from adapters.evaluation.evaluation import FILE, Evaluation, card, read
 from adapters.evaluation.gate import failed
 from common.errors import Conflict, ErrorCode, InvalidRequest, NotFound
 from common.settings import Adapters, Settings
 from common.settings import Gate as Thresholds
 from serving.gateway import seed_adapters
-from tests.adapters.conftest import evaluated, evaluation
+from tests.adapters.conftest import SAMPLE, evaluated, evaluation
 
 HALF = Share.of([True, False] * 150)
 FEW = Share.of([True] * 10)
@@ -35,6 +36,16 @@ def test_the_bounds_are_wilsons() -> None:
     for right, n, low, high in ((81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0, 0.1611)):
         assert wilson(right, n) == pytest.approx((low, high), abs=1e-4)
     assert wilson(0, 0) == (0, 1)
+
+
+def test_the_shipped_voice_has_an_evaluation_that_passes() -> None:
+    """Of these very weights, 300 cases of what the gate asks, by the default thresholds: no configuration helps."""
+    shipped = read(SAMPLE / "adapter")
+    assert shipped is not None
+    assert shipped.digest == artefact_digest(SAMPLE / "adapter")
+    assert {shares["faithful"].n for lang, shares in shipped.adapter.items() if lang != "all"} == {300}
+    assert failed(shipped, GATE) == []
+    assert "gate" not in tomllib.loads((SAMPLE.parents[1] / "groundtone.toml").read_text())["adapters"]
 
 
 def test_what_is_right_throughout_passes() -> None:
