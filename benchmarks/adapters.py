@@ -1,7 +1,7 @@
 """What an adapter costs the engine, how soon a new one answers, and what the three ways of training it lead to.
 
     python -m benchmarks.adapters [--rounds 6] [--streams 8] [--loads 5] [--write]
-    python -m benchmarks.adapters --recipes benchmarks/recipes/*.toml [--steps 60] [-n 12] [--rounds 0] [--write]
+    python -m benchmarks.adapters --recipes benchmarks/recipes/*.toml [-n 12] [--rounds 0] [--keep FOLDER] [--write]
 
 Throughput: the sample firm's questions with their evidence, greedy, each answer of exactly 48 tokens, nothing cached
 (each round has a cache salt of its own). Base model and adapter take turns on one engine. `merged` is a second engine,
@@ -11,11 +11,13 @@ time a token does not depend on what else the machine does, so it is the figure 
 Loading: the adapter under a name that the engine never heard, its first question at once, and a second question, during
 whose answer the adapter is unloaded again: it has to come to its end.
 
-Training: each recipe in a process of its own, its adapter evaluated as `groundtone adapter evaluate` does.
+Training: each recipe in a process of its own, its adapter evaluated as `groundtone adapter evaluate` does. What lies in
+the folder of `--keep` is not done again, so a run that was broken off goes on, and several may fill it side by side.
 """
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import subprocess
@@ -153,7 +155,10 @@ async def costs(chosen: argparse.Namespace) -> list[str]:
 
 
 def trained(recipe: Path, steps: int | None, home: Path, output: Path) -> dict[str, Any]:
-    """What `training.json` says of the recipe's adapter, trained into `output`."""
+    """What `training.json` says of the recipe's adapter, trained into `output` where it does not lie there already."""
+    done = output / "training.json"
+    if done.exists():
+        return json.loads(done.read_text(encoding="utf-8"))
     command = [PYTHON, "-m", "adapters.train", str(recipe), "--home", str(home), "--output", str(output), "--json"]
     command += ["--steps", str(steps)] if steps else []
     return json.loads(subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout)
@@ -179,24 +184,30 @@ async def lessons(chosen: argparse.Namespace) -> list[str]:
         f"{chosen.n} cases a metric and language; 95 % Wilson bounds and number of cases. The gate is the default one; "
         "fewer than 300 cases hardly pass it.",
         "",
-        f"| recipe | steps | seconds | language | {' | '.join(METRICS)} | base's leak | gate |",
+        f"| recipe | steps | trained in | language | {' | '.join(METRICS)} | base's leak | gate |",
         f"| --- | --- | --- | --- |{' --- |' * (len(METRICS) + 2)}",
     ]
     home = chosen.home.absolute()
-    with tempfile.TemporaryDirectory(prefix="groundtone-bench-") as folder:
+    with contextlib.ExitStack() as ends:
+        scratch = tempfile.TemporaryDirectory(prefix="groundtone-bench-")
+        folder = (chosen.keep or Path(ends.enter_context(scratch))).absolute()
         made = {
-            recipe: await asyncio.to_thread(trained, recipe, chosen.steps, home, Path(folder) / recipe.stem)
+            recipe: await asyncio.to_thread(trained, recipe, chosen.steps, home, folder / recipe.stem)
             for recipe in chosen.recipes
         }
         async with engine(home, SAMPLE / "adapter", "voice") as (url, _):
             for recipe, training in made.items():
-                adapter = Path(folder) / recipe.stem
-                found = await asyncio.to_thread(evaluated, recipe.absolute(), adapter, url, chosen.n)
+                kept = folder / f"{recipe.stem}.json"
+                if not kept.exists():
+                    found = await asyncio.to_thread(evaluated, recipe.absolute(), folder / recipe.stem, url, chosen.n)
+                    kept.write_text(json.dumps(found), encoding="utf-8")
+                found = json.loads(kept.read_text(encoding="utf-8"))
                 gate = "passed" if found["gate"]["passed"] else "failed"
                 for lang, shares in (*found["by_language"].items(), ("all", found["metrics"])):
                     cells = " | ".join(shown(shares[metric]) if metric in shares else "–" for metric in METRICS)
                     leak = shown(found["base"][lang]["leak"]) if "leak" in found["base"][lang] else "–"
-                    about = f"{recipe.stem} | {training['steps']} | {training['seconds']:.0f} | {lang}"
+                    took = f"{training['seconds']:.0f} s, {training['threads']} thread(s)"
+                    about = f"{recipe.stem} | {training['steps']} | {took} | {lang}"
                     lines.append(f"| {about} | {cells} | {leak} | {gate} |")
                     print(lines[-1], file=sys.stderr, flush=True)
     return [*lines, ""]
@@ -214,6 +225,7 @@ async def main() -> int:
     parser.add_argument("--recipes", nargs="+", type=Path, default=[], help="recipes to train and evaluate")
     parser.add_argument("--steps", type=int, help="instead of the recipes'")
     parser.add_argument("-n", type=int, default=300, help="cases a metric and language")
+    parser.add_argument("--keep", type=Path, help="a folder for adapters and evaluations, instead of a temporary one")
     parser.add_argument("--home", type=Path, default=ROOT / ".groundtone", help="where the base model was made ready")
     parser.add_argument("--write", action="store_true", help="keep the report in benchmarks/results")
     chosen = parser.parse_args()

@@ -20,12 +20,12 @@ from typing import Any
 
 import httpx
 
-from benchmarks.sample_cases import wilson
 from benchmarks.stack import machine, publish
 from common.evidence import WEAK_BELOW, Evidence, Findings
 from common.language import language_of
 from common.principal import Principal, Scope
 from common.settings import FolderSource, Settings
+from common.wilson import wilson
 from retrieval.knowledge import Knowledge
 from retrieval.scope import NEARER, STRONG, Scopes
 from serving.chat.followup import DEPTH, in_context, join

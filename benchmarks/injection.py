@@ -27,11 +27,12 @@ import uvicorn
 from adapters import Registry
 from adapters.artefact import artefact_digest
 from benchmarks.attacks import WANTS, Attack, attacks
-from benchmarks.sample_cases import LANGUAGES, wilson
+from benchmarks.sample_cases import LANGUAGES
 from benchmarks.sample_engine import engine
 from benchmarks.stack import machine, publish
 from common.evidence import Findings
 from common.settings import Assistant, Engine, KnowledgeService, Settings
+from common.wilson import wilson
 from retrieval.suspicion import suspicion
 from serving.app import create_app
 from serving.home import Home

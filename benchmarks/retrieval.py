@@ -24,11 +24,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters.evaluation.bounds import wilson
 from benchmarks.stack import publish
 from common.evidence import WEAK_BELOW
 from common.language import family_of, language_of
 from common.settings import Embedder as EmbedderSettings
+from common.wilson import wilson
 from retrieval.bags import coverage
 from retrieval.embed import open_embedder
 from retrieval.evaluation.scratch import Scratch

@@ -23,10 +23,11 @@ from pathlib import Path
 from typing import Any
 
 from adapters.evaluation.judge import declined, in_tone, right
-from benchmarks.sample_cases import LANGUAGES, Case, cases, unanswerable, wilson
+from benchmarks.sample_cases import LANGUAGES, Case, cases, unanswerable
 from benchmarks.sample_engine import answers, on_its_own
 from benchmarks.stack import machine
 from common.language import language_of
+from common.wilson import wilson
 
 SAMPLE = Path(__file__).parent.parent / "examples" / "kitahama"
 RESULTS = Path(__file__).parent / "results"

@@ -11,14 +11,13 @@ from functools import partial
 from pathlib import Path
 
 from adapters.documents import Chunk
-from adapters.evaluation.bounds import wilson
 from adapters.evaluation.cases import LANGUAGES, PHRASINGS, Case, asked_about, case, shared
 from adapters.facts import facts
 from adapters.redraw import core, figures
 from retrieval.cut import cut, path
 from retrieval.read import media_type_of, read
 
-__all__ = ["LANGUAGES", "Case", "cases", "unanswerable", "wilson"]
+__all__ = ["LANGUAGES", "Case", "cases", "unanswerable"]
 
 FIRM = "Kitahama Trust"
 TOP_K = 2

@@ -55,6 +55,11 @@ WAITING = Gauge("groundtone_waiting", "Questions that wait for their turn.", mul
 CONFIGURATION = Gauge(
     "groundtone_configuration_info", "1 for the configuration in force.", ["digest"], multiprocess_mode="livemax"
 )
+CERTIFICATE_EXPIRY = Gauge(
+    "groundtone_certificate_expiry_timestamp_seconds",
+    "When the TLS certificate in use ends; 0 without TLS.",
+    multiprocess_mode="livemin",
+)
 
 
 @contextmanager

@@ -20,7 +20,8 @@ from serving.engine.replicas import Replicas
 from serving.home import Home
 from serving.keys import Keys
 from serving.knowledge import Knowledge
-from serving.metrics import CONFIGURATION, ERRORS
+from serving.metrics import CERTIFICATE_EXPIRY, CONFIGURATION, ERRORS
+from serving.tls import expiry
 
 ENDING_SECONDS = 5.0
 """What an answer that was cut off has to end and to be recorded."""
@@ -100,6 +101,8 @@ async def open_services(settings: Settings, home: Home, stack: AsyncExitStack) -
     """Opens every part; `stack` closes them in reverse."""
     internal_key = home.internal_key
     CONFIGURATION.labels(settings.digest).set(1)
+    if certificate := settings.server.tls_certificate:
+        CERTIFICATE_EXPIRY.set(expiry(certificate.read_bytes()).timestamp())
     for code in ErrorCode:
         ERRORS.labels(code)  # a series that begins with an error's first time has no rate of it, and wakes no alert
     record = await stack.enter_async_context(Record.open(settings.audit_url))

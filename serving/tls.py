@@ -1,6 +1,7 @@
 """TLS of the gateway: the certificate and the key that `[server]` names."""
 
 import ssl
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,13 @@ def tls_context(server: "Server") -> ssl.SSLContext | None:
             )
         raise ValueError(told) from None
     return context
+
+
+def expiry(certificate: bytes) -> datetime:
+    """When a certificate in PEM ends; of a chain its first, the server's own."""
+    from cryptography.x509 import load_pem_x509_certificate
+
+    return load_pem_x509_certificate(certificate).not_valid_after_utc
 
 
 def to_this_machine() -> ssl.SSLContext:

@@ -1,17 +1,10 @@
-"""A share with its 95 % Wilson score interval (Wilson 1927, doi 10.1080/01621459.1927.10502953)."""
+"""A share with its 95 % interval."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-
-def wilson(right: int, n: int) -> tuple[float, float]:
-    """The 95 % Wilson score interval of a proportion."""
-    if n == 0:
-        return 0.0, 1.0
-    z, p = 1.96, right / n
-    centre, width = p + z * z / (2 * n), z * (p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5
-    return max(0.0, (centre - width) / (1 + z * z / n)), min(1.0, (centre + width) / (1 + z * z / n))
+from common.wilson import wilson
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,11 @@ ROWS: list[list[tuple[str, str, list[tuple[str, str]]]]] = [
             [("{{fate}}", "sum by (fate) (rate(groundtone_citation_markers_total[$__rate_interval]))")],
         ),
         ("Configurations in force", "short", [("{{digest}}", "count by (digest) (groundtone_configuration_info)")]),
+        (
+            "Until the certificate ends",
+            "s",
+            [("{{instance}}", "min by (instance) (groundtone_certificate_expiry_timestamp_seconds > 0) - time()")],
+        ),
     ],
 ]
 

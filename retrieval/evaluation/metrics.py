@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from common.wilson import wilson
+
 DEPTH = 10
 """Ranks below this are not looked at."""
-_Z = 1.959964
 _FLIPS = 20_000
 
 
@@ -26,15 +27,9 @@ class Estimate:
 
 
 def estimate(values: Sequence[float]) -> Estimate:
-    """The mean of `values`, each in 0..1, with Wilson's interval (1927).
-
-    Made for shares. A mean of other values in 0..1 varies less than the share of the same size, so there it errs to the
-    wide side; and unlike the bootstrap it stays open where all values are equal.
-    """
-    n, mean = len(values), sum(values) / len(values)
-    middle, spread = mean + _Z**2 / (2 * n), _Z * math.sqrt(mean * (1 - mean) / n + _Z**2 / (4 * n * n))
-    low, high = ((middle + sign * spread) / (1 + _Z**2 / n) for sign in (-1, 1))
-    return Estimate(mean, max(0.0, min(mean, low)), min(1.0, max(mean, high)))
+    """The mean of `values`, each in 0..1, with Wilson's interval."""
+    total, n = sum(values), len(values)
+    return Estimate(total / n, *wilson(total, n))
 
 
 def measured(ranks: Sequence[int | None]) -> dict[str, Estimate]:

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Engine
 
-from adapters.evaluation.bounds import wilson
+from common.wilson import wilson
 from serving.audit.record import Ended, Rating, newest
 from serving.audit.schema import intents, outcomes
 from serving.chat.guard import HELD_AGAINST, Verdict

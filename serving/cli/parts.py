@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from serving.cli.check import Check, fail, ok, warn
 from serving.cli.client import CONNECT_SECONDS, Client, ServiceError, Unreachable
+from serving.tls import expiry
 
 HEALTH = {"engine": "/health", "vectors": "/api/v2/heartbeat", "knowledge": "/livez"}
 _SKEW = 5.0
@@ -44,8 +45,6 @@ def gateway_checks(client: Client) -> Iterator[Check]:
 
 def _certificate(url: str) -> Iterator[Check]:
     """How long what the gateway shows its clients is good for, whoever signed it."""
-    from cryptography.x509 import load_pem_x509_certificate
-
     parts = urlsplit(url)
     if parts.scheme != "https" or not parts.hostname:
         return
@@ -53,7 +52,7 @@ def _certificate(url: str) -> Iterator[Check]:
         shown = ssl.get_server_certificate((parts.hostname, parts.port or 443), timeout=CONNECT_SECONDS)
     except OSError:
         return  # it answered a moment ago, and the next line asks again
-    ends = load_pem_x509_certificate(shown.encode()).not_valid_after_utc
+    ends = expiry(shown.encode())
     found, days = f"good until {ends:%Y-%m-%d}", (ends.timestamp() - time()) / 86400
     do = "Renew the files of server.tls_certificate and tls_key, then send the gateway SIGHUP."
     if days < 0:

@@ -12,12 +12,13 @@ import pytest
 
 from adapters import Gate, Registry
 from adapters.artefact import artefact_digest
-from adapters.evaluation.bounds import Share, wilson
+from adapters.evaluation.bounds import Share
 from adapters.evaluation.evaluation import FILE, Evaluation, card, read
 from adapters.evaluation.gate import failed
 from common.errors import Conflict, ErrorCode, InvalidRequest, NotFound
 from common.settings import Adapters, Settings
 from common.settings import Gate as Thresholds
+from common.wilson import wilson
 from serving.gateway import seed_adapters
 from tests.adapters.conftest import SAMPLE, evaluated, evaluation
 

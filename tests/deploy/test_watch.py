@@ -102,6 +102,8 @@ FIRES = {
         'groundtone_configuration_info{digest="a"}': "1x60",
         'groundtone_configuration_info{digest="b"}': "1x60",
     },
+    # Tests of rules begin in 1970.
+    "CertificateEnds": {"groundtone_certificate_expiry_timestamp_seconds": "1e6x60"},
     "EngineQueues": {"vllm:num_requests_waiting": "3x60"},
 }
 """Alerts with what wakes them, a sample a minute."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from adapters.evaluation.bounds import wilson
+from common.wilson import wilson
 from serving.audit.comparison import _difference, _figure, _median
 from tests.serving.conftest import Gateway, session
 from tests.serving.test_adapters_api import another, registered

@@ -129,7 +129,7 @@ async def test_a_renewed_certificate_is_shown_after_a_reload_and_a_wrong_one_cha
         asking = asyncio.create_task(keep_asking())
         # Whoever looks at a connection only to use it again does not hold up the worker that leaves.
         idle = await asyncio.to_thread(connected, running.url, trusting)
-        second = authority.issue()
+        second = authority.issue(days=30)
         os.kill(running.process.pid, signal.SIGHUP)
         async with asyncio.timeout(120):
             while await asyncio.to_thread(shown, running.url, trusting) != second or running.workers() > 1:
@@ -147,6 +147,10 @@ async def test_a_renewed_certificate_is_shown_after_a_reload_and_a_wrong_one_cha
                 while told not in running.log.read_text():
                     await asyncio.sleep(0.05)
         assert await asyncio.to_thread(shown, running.url, trusting) == second
+        async with running.client() as http:
+            metrics = await (await http.get("/metrics")).text()
+        ends = re.findall(r"^groundtone_certificate_expiry_timestamp_seconds (\S+)", metrics, re.MULTILINE)
+        assert [float(end) for end in ends] == [int((NOW + timedelta(30)).timestamp())]
         done.set()
         await asking
         assert statuses
