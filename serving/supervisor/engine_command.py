@@ -55,6 +55,7 @@ def engine_command(
     if on_cpu:
         # Compiling gained nothing on a CPU and costs a minute at each start.
         arguments += ["--enforce-eager", "--dtype", "bfloat16"]
+        arguments += ["--worker-extension-cls", "adapters.lora_on_cpu.Extension"]
     if engine.base_model == BUNDLED:
         # Without a parser vLLM refuses `tools`; which parser another model needs belongs to engine.arguments.
         arguments += ["--enable-auto-tool-choice", "--tool-call-parser", "hermes"]

@@ -438,6 +438,8 @@ def test_the_engine_is_started_the_same_way_on_both_devices(tmp_path: Path) -> N
     cpu, cuda = command(Device.CPU), command(Device.CUDA)
     assert "--enforce-eager" in cpu.arguments
     assert "--enforce-eager" not in cuda.arguments
+    assert cpu.arguments[cpu.arguments.index("--worker-extension-cls") + 1] == "adapters.lora_on_cpu.Extension"
+    assert "--worker-extension-cls" not in cuda.arguments
     assert cpu.environment["VLLM_CPU_KVCACHE_SPACE"] == "3"
     for one in (cpu, cuda):
         assert list(one.arguments[-2:]) == ["--seed", "7"]

@@ -1,0 +1,54 @@
+"""An engine on a CPU computes each token of a batch with its own adapter, and as vLLM does."""
+
+import os
+import subprocess
+
+import pytest
+
+from tests.adapters.conftest import SAMPLE
+
+ROOT = SAMPLE.parents[1]
+ENGINE = ROOT / ".venv-engine" / "bin" / "python"
+SCRIPT = """
+import torch
+from vllm.lora.layers import LoRAMapping
+from vllm.lora.punica_wrapper import punica_cpu
+from vllm.utils.import_utils import resolve_obj_by_qualname
+theirs = punica_cpu.PunicaWrapperCPU
+import adapters.lora_on_cpu
+from vllm.platforms import current_platform
+ours = resolve_obj_by_qualname(current_platform.get_punica_wrapper())
+assert ours is adapters.lora_on_cpu.GroupedLora, ours
+
+torch.manual_seed(1)
+sizes, inputs, rank, slots = (32, 16, 16), 48, 8, 2
+a = tuple(torch.randn(slots, 1, rank, inputs, dtype=torch.bfloat16) for _ in sizes)
+b = tuple(torch.randn(slots, 1, size, rank, dtype=torch.bfloat16) for size in sizes)
+before = torch.randn(9, sum(sizes), dtype=torch.bfloat16)
+x = torch.randn(9, inputs, dtype=torch.bfloat16)
+
+def computed(wrapper, wanted):
+    made = wrapper(64, 8, "cpu")
+    made.update_metadata(LoRAMapping(wanted, wanted, is_prefill=True), [7, 9], slots, 100)
+    y = before.clone()
+    made.add_lora_linear(y, x, a, b, 0.5, sizes)
+    return y
+
+# Adapters 7 and 9 stand in slots 0 and 1; 0 wants none.
+torch.testing.assert_close(computed(ours, (7, 7, 9, 7, 9, 9, 9, 7, 7)), computed(theirs, (7, 7, 9, 7, 9, 9, 9, 7, 7)))
+assert torch.equal(computed(ours, (0,) * 9), before)
+mixed = computed(ours, (0, 7, 7, 0, 0, 9, 9, 9, 0))
+assert torch.equal(mixed[[0, 3, 4, 8]], before[[0, 3, 4, 8]])
+torch.testing.assert_close(mixed[1:3], computed(theirs, (7,) * 9)[1:3])
+torch.testing.assert_close(mixed[5:8], computed(theirs, (9,) * 9)[5:8])
+"""
+
+
+@pytest.mark.real
+def test_each_token_is_computed_with_its_own_adapter_or_none() -> None:
+    """In the engine that the lock pins: with adapters as vLLM's own, and the base model's tokens are left alone."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "VLLM_PLUGINS": ""}
+    done = subprocess.run(
+        [str(ENGINE), "-c", SCRIPT], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
