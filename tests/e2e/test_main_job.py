@@ -180,12 +180,12 @@ def _refused(stack: Stack) -> Any:
 
 
 def _engine_pid(home: Path) -> int:
-    """The process that serves vLLM's API for this home."""
+    """The process that serves vLLM's API for this home, whose cache is there wherever the model lies."""
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            command = (process / "cmdline").read_bytes().decode(errors="replace")
+            command, told = (process / "cmdline").read_bytes(), (process / "environ").read_bytes()
         except OSError:
             continue
-        if "vllm.entrypoints.openai.api_server" in command and str(home) in command:
+        if b"vllm.entrypoints.openai.api_server" in command and f"\0VLLM_CACHE_ROOT={home}/".encode() in told:
             return int(process.name)
     raise AssertionError("no engine runs for this home")
