@@ -180,9 +180,9 @@ def evaluated(recipe: Path, adapter: Path, url: str, n: int) -> dict[str, Any]:
 async def lessons(chosen: argparse.Namespace) -> list[str]:
     """The table of what each recipe leads to."""
     lines = [
-        f"`stale` and `leak` are better low, `faithful` and `tone` high: [voice.md](../../docs/voice.md#evaluating). "
-        f"{chosen.n} cases a metric and language; 95 % Wilson bounds and number of cases. The gate is the default one; "
-        "fewer than 300 cases hardly pass it.",
+        "`stale` and `leak` are better low, `faithful` and `tone` high: [voice.md](../../docs/voice.md#evaluating). In "
+        "brackets 95 % Wilson bounds and the number of cases. The gate is the default one; fewer than 300 cases hardly "
+        "pass it.",
         "",
         f"| recipe | steps | trained in | language | {' | '.join(METRICS)} | base's leak | gate |",
         f"| --- | --- | --- | --- |{' --- |' * (len(METRICS) + 2)}",

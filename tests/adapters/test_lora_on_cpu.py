@@ -28,17 +28,20 @@ before = torch.randn(9, sum(sizes), dtype=torch.bfloat16)
 x = torch.randn(9, inputs, dtype=torch.bfloat16)
 
 def computed(wrapper, wanted):
-    made = wrapper(64, 8, "cpu")
+    '''Of a layer with three slices, and of logits with more columns than the adapter has.'''
+    made = wrapper(64, 16, "cpu")
     made.update_metadata(LoRAMapping(wanted, wanted, is_prefill=True), [7, 9], slots, 100)
-    y = before.clone()
-    made.add_lora_linear(y, x, a, b, 0.5, sizes)
-    return y
+    layer, logits = before.clone(), before.clone()
+    made.add_lora_linear(layer, x, a, b, 0.5, sizes)
+    made.add_lora_logits(logits, x, a[0], b[0], 0.5)
+    return torch.cat([layer, logits], 1)
 
 # Adapters 7 and 9 stand in slots 0 and 1; 0 wants none.
 torch.testing.assert_close(computed(ours, (7, 7, 9, 7, 9, 9, 9, 7, 7)), computed(theirs, (7, 7, 9, 7, 9, 9, 9, 7, 7)))
-assert torch.equal(computed(ours, (0,) * 9), before)
+untouched = torch.cat([before, before], 1)
+assert torch.equal(computed(ours, (0,) * 9), untouched)
 mixed = computed(ours, (0, 7, 7, 0, 0, 9, 9, 9, 0))
-assert torch.equal(mixed[[0, 3, 4, 8]], before[[0, 3, 4, 8]])
+assert torch.equal(mixed[[0, 3, 4, 8]], untouched[[0, 3, 4, 8]])
 torch.testing.assert_close(mixed[1:3], computed(theirs, (7,) * 9)[1:3])
 torch.testing.assert_close(mixed[5:8], computed(theirs, (9,) * 9)[5:8])
 """
