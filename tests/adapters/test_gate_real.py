@@ -30,7 +30,7 @@ async def test_who_learned_the_facts_by_heart_is_refused(home: Path, tmp_path: P
     """
     trained(WRONG, None, home, tmp_path / "wrong")
     async with engine(home, SAMPLE / "adapter", "voice") as (url, _):
-        found = evaluated(WRONG, tmp_path / "wrong", url, 100)
+        found = evaluated(WRONG, tmp_path / "wrong", url, 60)
     assert {"faithful.en", "faithful.ja", "faithful.zh-TW", "stale.en"} <= set(found["gate"]["failed"])
     assert found["metrics"]["faithful"]["high"] < 0.85
     assert found["metrics"]["stale"]["low"] > 0.02
