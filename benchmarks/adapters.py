@@ -189,8 +189,7 @@ async def lessons(chosen: argparse.Namespace) -> list[str]:
     ]
     home = chosen.home.absolute()
     with contextlib.ExitStack() as ends:
-        scratch = tempfile.TemporaryDirectory(prefix="groundtone-bench-")
-        folder = (chosen.keep or Path(ends.enter_context(scratch))).absolute()
+        folder = ROOT / (chosen.keep or ends.enter_context(tempfile.TemporaryDirectory(prefix="groundtone-bench-")))
         made = {
             recipe: await asyncio.to_thread(trained, recipe, chosen.steps, home, folder / recipe.stem)
             for recipe in chosen.recipes
