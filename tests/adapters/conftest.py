@@ -1,7 +1,9 @@
 """A small valid artefact, made by hand, and the sample firm's samples and documents."""
 
 import json
+import os
 import struct
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,18 @@ from adapters.evaluation.evaluation import METRICS, Evaluation
 from adapters.pairs import Pairs
 from adapters.samples import read_samples
 
-SAMPLE = Path(__file__).parents[2] / "examples" / "kitahama"
+ROOT = Path(__file__).parents[2]
+SAMPLE = ROOT / "examples" / "kitahama"
+
+
+def in_the_engines_environment(script: str) -> None:
+    """Runs Python where torch and vLLM are; what it asserts is the test."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "VLLM_PLUGINS": ""}
+    command = [str(ROOT / ".venv-engine" / "bin" / "python"), "-c", script]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 BASE = "SmolLM2-135M-Instruct"
 DTYPES = {"F32": "<f4", "F16": "<f2"}
 

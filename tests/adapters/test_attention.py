@@ -1,14 +1,9 @@
 """What training computes of a tree is what serving computes of each conversation alone."""
 
-import os
-import subprocess
-
 import pytest
 
-from tests.adapters.conftest import SAMPLE
+from tests.adapters.conftest import in_the_engines_environment
 
-ROOT = SAMPLE.parents[1]
-ENGINE = ROOT / ".venv-engine" / "bin" / "python"
 SCRIPT = """
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -46,8 +41,4 @@ with torch.no_grad():
 @pytest.mark.real
 def test_a_branch_is_computed_as_if_it_stood_alone() -> None:
     """The logits of a tree are those of its conversations, one by one, under plain attention."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [str(ENGINE), "-c", SCRIPT], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    in_the_engines_environment(SCRIPT)

@@ -1,14 +1,9 @@
 """An engine on a CPU computes each token of a batch with its own adapter, and as vLLM does."""
 
-import os
-import subprocess
-
 import pytest
 
-from tests.adapters.conftest import SAMPLE
+from tests.adapters.conftest import in_the_engines_environment
 
-ROOT = SAMPLE.parents[1]
-ENGINE = ROOT / ".venv-engine" / "bin" / "python"
 SCRIPT = """
 import torch
 from vllm.lora.layers import LoRAMapping
@@ -50,8 +45,4 @@ torch.testing.assert_close(mixed[5:8], computed(theirs, (9,) * 9)[5:8])
 @pytest.mark.real
 def test_each_token_is_computed_with_its_own_adapter_or_none() -> None:
     """In the engine that the lock pins: with adapters as vLLM's own, and the base model's tokens are left alone."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "VLLM_PLUGINS": ""}
-    done = subprocess.run(
-        [str(ENGINE), "-c", SCRIPT], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    in_the_engines_environment(SCRIPT)
